@@ -1,0 +1,259 @@
+"""The shapes of memoryd's HTTP interface, written once: the daemon answers with them, the client reads them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime  # noqa: TC003  (pydantic needs them at run time)
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Wire(BaseModel):
+    """Base of every shape: frozen, and lenient about fields that a newer daemon adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AskRequest(Wire):
+    """`POST /api/ask`. `model` names a runner (`llm.default` otherwise); `max_tokens` bounds the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, max_length=20_000)
+    model: str | None = None
+    conversation_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,120}$")
+    stream: bool = False
+    max_tokens: int | None = Field(default=None, ge=1, le=8192)
+
+
+class SearchRequest(Wire):
+    """`POST /api/search`. `since` and `until` filter by event time; `speaker` keeps passages they speak in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query: str = Field(min_length=1, max_length=20_000)
+    k: int = Field(default=10, ge=1, le=200)
+    since: datetime | None = None
+    until: datetime | None = None
+    speaker: str | None = None
+    now: datetime | None = None
+
+
+class TurnRef(Wire):
+    """A turn that a passage covers; `id` is the one that the file gave."""
+
+    id: str
+    index: int
+    role: str
+    speaker: str
+    time: datetime
+
+
+class Citation(Wire):
+    """A passage that was found: its words, its score (higher is nearer) and where it stands."""
+
+    passage_id: str
+    score: float
+    text: str
+    path: str
+    day: str
+    conversation_id: str
+    turns: list[TurnRef]
+
+
+class SearchAnswer(Wire):
+    """What `/api/search` found, best first. `degraded` says why, when an index is being rebuilt."""
+
+    degraded: str | None
+    hits: list[Citation]
+
+
+class Timings(Wire):
+    """Milliseconds and tokens of one answer."""
+
+    recall_ms: float
+    first_token_ms: float
+    total_ms: float
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class AskAnswer(Wire):
+    """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None."""
+
+    answer: str
+    model: str
+    conversation_id: str
+    identity_version: int
+    degraded: str | None
+    note: str | None = None
+    saved: bool
+    citations: list[Citation]
+    timings: Timings
+
+
+class NewTurn(Wire):
+    """A turn to be remembered; `time` defaults to now, `speaker` to the role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["user", "assistant", "system", "tool"] = "user"
+    speaker: str | None = None
+    time: datetime | None = None
+    text: str = Field(min_length=1)
+
+
+class NewConversation(Wire):
+    """`POST /api/conversations`: turns appended to a conversation (a new one without `id`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,120}$")
+    turns: list[NewTurn] = Field(min_length=1)
+
+
+class SavedConversation(Wire):
+    """Where a conversation was written, once it is on disk."""
+
+    id: str
+    path: str
+    turns: int
+
+
+class TurnView(TurnRef):
+    """A turn with its words."""
+
+    text: str
+
+
+class ConversationView(Wire):
+    """`GET /api/conversations/{id}`: every turn, in order."""
+
+    id: str
+    title: str
+    paths: list[str]
+    turns: list[TurnView]
+
+
+class FileView(Wire):
+    """A file under `memory/`: indexed, skipped (with the reason) or quarantined (with error and line)."""
+
+    path: str
+    state: Literal["indexed", "skipped", "quarantined"]
+    format: str | None
+    reason: str | None
+    line: int | None
+    turns: int
+    passages: int
+    size: int
+
+
+class FileList(Wire):
+    """`GET /api/files?state=`."""
+
+    files: list[FileView]
+
+
+class IdentityView(Wire):
+    """An identity version: its text, the digest of its inputs, and what was missing when it was made."""
+
+    version: int
+    digest: str
+    created_at: datetime
+    tokens: int
+    missing: list[str]
+    text: str
+
+
+class ReplayView(Wire):
+    """One run of `boot_memory_loop`. `identity_version` is unchanged where the inputs were the same."""
+
+    state: Literal["running", "done", "failed"]
+    trigger: str
+    started_at: datetime
+    seconds: float
+    turns: int
+    kept: int
+    changed: bool
+    identity_version: int | None
+    digest: str | None
+    error: str | None = None
+
+
+class ReplayList(Wire):
+    """`GET /api/replays`, newest first."""
+
+    replays: list[ReplayView]
+
+
+class PartView(Wire):
+    """One part of the daemon: `ready`, `loading`, `absent`, `failed`, `degraded`, with a detail for people."""
+
+    name: str
+    state: Literal["ready", "loading", "absent", "failed", "degraded"]
+    detail: str = ""
+
+
+class ModelView(PartView):
+    """A language model: its family and file."""
+
+    family: str
+    path: str
+    default: bool
+
+
+class Ready(Wire):
+    """`GET /ready` (200 when a question can be answered, else 503): every part and model."""
+
+    ready: bool
+    parts: list[PartView]
+    models: list[ModelView]
+
+
+class Counts(Wire):
+    """What the ledger holds, and the work done since it was made."""
+
+    files_indexed: int
+    files_skipped: int
+    files_quarantined: int
+    conversations: int
+    turns: int
+    passages: int
+    vectors: int
+    embedded_texts: int
+    outbox: int
+    waiting_files: int
+
+
+class Status(Wire):
+    """`GET /api/status`."""
+
+    version: str
+    user: str
+    uptime_s: float
+    identity_version: int
+    embedder: str
+    memory: str
+    state: str
+    last_day: date | None
+    counts: Counts
+    ready: Ready
+
+
+class Rebuilt(Wire):
+    """`POST /api/rebuild`: what was made again from files and ledger."""
+
+    files: int
+    passages: int
+    generation: int
+
+
+class Problem(Wire):
+    """An RFC 9457 problem document; `code` is stable, `detail` names the thing and the remedy."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str

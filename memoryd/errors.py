@@ -1,0 +1,129 @@
+"""Every error that memoryd raises on purpose, in one tree.
+
+    MemorydError                    500   exit 1
+    ├── ConfigError                 500   exit 2    a key or file in the configuration is wrong
+    ├── NotRunningError              –    exit 3    no daemon answers at the address
+    ├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
+    ├── UnauthorizedError           401   exit 5    no token, or a wrong one
+    ├── NotFoundError               404   exit 6    no such conversation, identity version, model
+    ├── BadRequestError             422   exit 7    the request can't mean anything
+    ├── NotReadyError               503   exit 8    a part is still loading; try again
+    │   └── NoModelError            503   exit 8    no language model is ready to answer
+    ├── StoreError                  500   exit 9    the ledger or the disk under it failed
+    ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
+    ├── EmbedderError               500   exit 10   the embedding model can't be loaded
+    └── ReplayError                 500   exit 11   boot_memory_loop failed; the old identity stays
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MemorydError(Exception):
+    """Base of the tree; the message names the thing and the remedy."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    title: ClassVar[str] = "memoryd failed"
+
+
+class ConfigError(MemorydError):
+    """A wrong type, an unknown key or a missing path in the configuration."""
+
+    code = "config"
+    exit_code = 2
+    title = "The configuration is wrong"
+
+
+class NotRunningError(MemorydError):
+    """No daemon answers at the address."""
+
+    code = "not_running"
+    exit_code = 3
+    title = "The daemon is not running"
+
+
+class AlreadyRunningError(MemorydError):
+    """Another daemon owns the state folder."""
+
+    code = "already_running"
+    exit_code = 4
+    title = "The daemon is already running"
+
+
+class UnauthorizedError(MemorydError):
+    """No bearer token, or one that nobody has."""
+
+    code = "unauthorized"
+    status = 401
+    exit_code = 5
+    title = "A valid token is needed"
+
+
+class NotFoundError(MemorydError):
+    """No such conversation, identity version, model or file."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 6
+    title = "Not found"
+
+
+class BadRequestError(MemorydError):
+    """A request that is well-formed and can't mean anything."""
+
+    code = "bad_request"
+    status = 422
+    exit_code = 7
+    title = "The request can't be answered"
+
+
+class NotReadyError(MemorydError):
+    """A part that the request needs is still loading."""
+
+    code = "not_ready"
+    status = 503
+    exit_code = 8
+    title = "Not ready yet"
+
+
+class NoModelError(NotReadyError):
+    """No language model is ready; the message says which are loading, absent or failed."""
+
+    code = "no_model"
+    title = "No language model is ready"
+
+
+class StoreError(MemorydError):
+    """The ledger, or the disk under it, failed."""
+
+    code = "store"
+    exit_code = 9
+    title = "The store failed"
+
+
+class IndexUnavailableError(MemorydError):
+    """Chroma can't be reached; recall goes on from the ledger and says `degraded`."""
+
+    code = "index_unavailable"
+    status = 503
+    exit_code = 9
+    title = "The vector index can't be reached"
+
+
+class EmbedderError(MemorydError):
+    """The embedding model can't be loaded or used."""
+
+    code = "embedder"
+    exit_code = 10
+    title = "The embedding model failed"
+
+
+class ReplayError(MemorydError):
+    """A replay failed; the identity before it stays in force."""
+
+    code = "replay"
+    exit_code = 11
+    title = "The replay failed"
