@@ -1,7 +1,7 @@
 """What every model runner offers: a state, a text continuation, and nothing about memory.
 
-    absent ──load──▶ loading ──▶ ready ──generate──▶ Piece, Piece, … Piece(usage)
-                        └──▶ failed (why)
+absent ──load──▶ loading ──▶ ready ──generate──▶ Piece, Piece, … Piece(usage)
+                    └──▶ failed (why)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a loader takes and gives: bytes in, conversations of turns out.
 
-    Source (name, bytes) ──sniff──▶ Loader ──load──▶ Conversation(Turn, Turn, …)
-                                       │
-                                       └──▶ UnreadableError (reason, line)
+Source (name, bytes) ──sniff──▶ Loader ──load──▶ Conversation(Turn, Turn, …)
+                                   │
+                                   └──▶ UnreadableError (reason, line)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shapes of memoryd's HTTP interface, written once: the daemon answers with them, the client reads them."""
+"""The shapes of memoryd's HTTP interface, written once: the daemon gives them, the client reads them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AskRequest(Wire):
 
 
 class SearchRequest(Wire):
-    """`POST /api/search`. `since` and `until` filter by event time; `speaker` keeps passages they speak in."""
+    """`POST /api/search`. `since` and `until` filter by event time, `speaker` by who speaks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -166,6 +166,14 @@ class IdentityView(Wire):
     text: str
 
 
+class ReplayRequest(Wire):
+    """`POST /api/replay`. `wait` answers when the replay has ended, else as soon as it has begun."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wait: bool = True
+
+
 class ReplayView(Wire):
     """One run of `boot_memory_loop`. `identity_version` is unchanged where the inputs were the same."""
 
@@ -188,7 +196,7 @@ class ReplayList(Wire):
 
 
 class PartView(Wire):
-    """One part of the daemon: `ready`, `loading`, `absent`, `failed`, `degraded`, with a detail for people."""
+    """One part of the daemon, its state, and a detail for people."""
 
     name: str
     state: Literal["ready", "loading", "absent", "failed", "degraded"]

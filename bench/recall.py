@@ -1,0 +1,158 @@
+"""How well memoryd finds what was said, asked over HTTP, beside plain BM25 and a plain embedder.
+
+    data set ──▶ files in a fresh daemon's memory/ ──▶ indexed ──▶ /api/search a question ──▶ turns compared
+
+`python -m bench.recall --data FILE --kind locomo|longmemeval|korquad|ko_memory`; one JSON line comes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.daemon import MODELS, Daemon, DaemonError
+from bench.datasets import KINDS, limit_questions, load_memories, write_memory
+from bench.machine import describe_machine
+from bench.scores import Answered, Hit, newest_before_stale, summarise, summarise_by_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.datasets import Memory
+    from memoryd_client.models import Counts
+
+# Evidence counts among the first 20; more are asked for so that ten different sessions can be among them.
+HITS = 50
+
+
+@dataclass(slots=True)
+class Run:
+    """What the daemon answered over all memories, and what it took."""
+
+    answers: list[Answered] = field(default_factory=list)
+    ingest_s: float = 0.0
+    passages: int = 0
+    degraded: int = 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the bench. Returns the exit code."""
+    options = _options(arguments)
+    try:
+        memories = load_memories(options.kind, options.data, samples=options.samples)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    if options.limit:
+        memories = limit_questions(memories, options.limit)
+    run = Run()
+    try:
+        for memory in memories:
+            ask_daemon(memory, run, embedder=options.embedder)
+    except DaemonError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return 1
+    by_type = options.kind == "ko_memory"
+    result: dict[str, object] = {
+        "kind": options.kind,
+        "data": options.data.name,
+        "embedder": options.embedder,
+    }
+    result |= figures(run.answers, by_type=by_type)
+    result |= {"ingest_s": round(run.ingest_s, 1), "passages": run.passages, "degraded": run.degraded}
+    if options.baselines:
+        result["baselines"] = {
+            name: figures(answers, by_type=by_type) for name, answers in ask_baselines(memories).items()
+        }
+    line = json.dumps(result | {"machine": describe_machine()}, ensure_ascii=False)
+    if options.json_out:
+        options.json_out.write_text(line + "\n", encoding="utf-8")
+    print(line)
+    return 0
+
+
+def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled") -> None:
+    """Gives one memory to a fresh daemon, asks its questions and adds the answers to `run`.
+
+    Raises:
+        DaemonError: the daemon ended, refused a file or stands still.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="memoryd-recall-") as scratch,
+        Daemon(Path(scratch), embedder=embedder, language_models=False) as daemon,
+    ):
+        files = write_memory(memory.conversations, daemon.memory)
+        started = time.perf_counter()
+        daemon.start()
+        daemon.wait_healthy()
+        counts = daemon.wait_indexed(files, lambda counts: _progress(memory.name, files, counts))
+        run.ingest_s += time.perf_counter() - started
+        run.passages += counts.passages
+        _note(f"{memory.name}: asking {len(memory.questions)} questions")
+        with daemon.client() as client:
+            for question in memory.questions:
+                asked = time.perf_counter()
+                answer = client.search(question.text, k=HITS, now=question.asked_at)
+                milliseconds = (time.perf_counter() - asked) * 1000
+                run.degraded += answer.degraded is not None
+                hits = tuple(
+                    Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id)
+                    for hit in answer.hits
+                )
+                run.answers.append(Answered(question=question, hits=hits, milliseconds=milliseconds))
+
+
+def ask_baselines(memories: Sequence[Memory]) -> dict[str, list[Answered]]:
+    """Asks the same questions of both baselines."""
+    from bench.baselines import rank_baselines
+
+    merged: dict[str, list[Answered]] = {}
+    for memory in memories:
+        _note(f"{memory.name}: baselines")
+        for name, answers in rank_baselines(memory, MODELS, k=HITS).items():
+            merged.setdefault(name, []).extend(answers)
+    return merged
+
+
+def figures(answers: Sequence[Answered], *, by_type: bool) -> dict[str, object]:
+    """The figures of one way of searching; with `by_type` also for each type of question."""
+    whole: dict[str, object] = dict(summarise(answers))
+    if by_type:
+        whole |= {"newest_before_stale": newest_before_stale(answers), "by_type": summarise_by_type(answers)}
+    return whole
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--data", type=Path, required=True, help="the data set's JSON file")
+    parser.add_argument("--kind", choices=KINDS, required=True, help="the data set's shape")
+    parser.add_argument(
+        "--samples", nargs="+", default=(), help="LoCoMo's samples to take, for example conv-26"
+    )
+    parser.add_argument("--limit", type=int, help="ask this many questions, evenly spread over all")
+    parser.add_argument("--embedder", default="bundled", help="the value of embedding.model (bundled)")
+    parser.add_argument("--json-out", type=Path, help="write the JSON line to this file too")
+    parser.add_argument(
+        "--no-baselines", dest="baselines", action="store_false", help="leave the baselines out"
+    )
+    return parser.parse_args(arguments)
+
+
+def _progress(name: str, files: int, counts: Counts) -> None:
+    indexed = f"{counts.files_indexed}/{files} files indexed"
+    _note(f"{name}: {indexed}, {counts.vectors} vectors, {counts.outbox} on their way to Chroma")
+
+
+def _note(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""Speaks to memoryd: `Client`, `AsyncClient`, the shapes of what they answer and the errors they raise."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from memoryd_client._errors import (
+    BadRequestError,
+    ClientError,
+    ConnectFailedError,
+    ConnectionLostError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
+    ProblemError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
+)
+from memoryd_client._events import AskEvent, Recalled, Token
+from memoryd_client.models import (
+    AskAnswer,
+    Citation,
+    ConversationView,
+    Counts,
+    FileList,
+    FileView,
+    IdentityView,
+    ModelView,
+    NewTurn,
+    PartView,
+    Problem,
+    Ready,
+    Rebuilt,
+    ReplayList,
+    ReplayView,
+    SavedConversation,
+    SearchAnswer,
+    Status,
+    Timings,
+    TurnRef,
+    TurnView,
+)
+
+if TYPE_CHECKING:
+    from memoryd_client._client import AsyncClient, Client
+
+__all__ = [
+    "AskAnswer",
+    "AskEvent",
+    "AsyncClient",
+    "BadRequestError",
+    "Citation",
+    "Client",
+    "ClientError",
+    "ConnectFailedError",
+    "ConnectionLostError",
+    "ConversationView",
+    "Counts",
+    "FileList",
+    "FileView",
+    "IdentityView",
+    "InvalidRequestError",
+    "ModelView",
+    "NewTurn",
+    "NotFoundError",
+    "NotReadyError",
+    "PartView",
+    "Problem",
+    "ProblemError",
+    "Ready",
+    "Rebuilt",
+    "Recalled",
+    "ReplayList",
+    "ReplayView",
+    "SavedConversation",
+    "SearchAnswer",
+    "Status",
+    "Timings",
+    "Token",
+    "TurnRef",
+    "TurnView",
+    "UnauthorizedError",
+    "UnexpectedAnswerError",
+]
+
+
+if not TYPE_CHECKING:  # a type checker must still see that a misspelt name is not there
+
+    def __getattr__(name: str) -> object:
+        """Loads the clients when they are asked for.
+
+        The daemon reads its shapes from this package before its port is open, and httpx alone would cost it
+        a sixth of a second.
+        """
+        if name in {"AsyncClient", "Client"}:
+            return getattr(import_module("memoryd_client._client"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,56 @@
+"""Language models that stay loaded, one family a `*_runner` file; knows nothing of memory.
+
+    make_runner("llama", "llama", ModelSettings(path=…)) ─load()─▶ ready ─generate(request)─▶ Piece, Piece, …
+
+Importing this package is cheap: llama.cpp is imported by the first `load()`.
+"""
+
+from __future__ import annotations
+
+from llm.base import (
+    GenerateRequest,
+    Generator,
+    Message,
+    ModelError,
+    ModelNotReadyError,
+    ModelSettings,
+    ModelStatus,
+    Piece,
+    PromptTooLongError,
+    State,
+    Usage,
+)
+from llm.bundled_runner import BUNDLED
+from llm.deepseek_runner import DEEPSEEK
+from llm.llama_runner import LLAMA
+from llm.mixtral_runner import MIXTRAL
+from llm.resident import ResidentModel
+
+__all__ = [
+    "GenerateRequest",
+    "Generator",
+    "Message",
+    "ModelError",
+    "ModelNotReadyError",
+    "ModelSettings",
+    "ModelStatus",
+    "Piece",
+    "PromptTooLongError",
+    "State",
+    "Usage",
+    "make_runner",
+]
+
+_FAMILIES = {family.name: family for family in (BUNDLED, DEEPSEEK, LLAMA, MIXTRAL)}
+
+
+def make_runner(family: str, name: str, settings: ModelSettings) -> Generator:
+    """The model `name`, of a family, not loaded yet.
+
+    Raises:
+        ModelError: no such family; the message lists the known ones.
+    """
+    if family not in _FAMILIES:
+        known = ", ".join(_FAMILIES)
+        raise ModelError(f'The model {name} has the family "{family}"; known are: {known}.')
+    return ResidentModel(name, _FAMILIES[family], settings)

@@ -1,0 +1,132 @@
+"""From token bytes to the answer as people read it, bit by bit.
+
+bytes ──UTF-8──▶ text ──Thinking──▶ without <think>…</think> ──Stops──▶ up to the stop text, ends trimmed
+"""
+
+from __future__ import annotations
+
+import codecs
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OPEN, CLOSE = "<think>", "</think>"
+
+
+class Thought(StrEnum):
+    """Where a model that may think stands in its answer."""
+
+    NOT_YET = "not yet"
+    THINKING = "thinking"
+    DONE = "done"
+
+
+class AnswerText:
+    """Feed it each token's bytes, show what it returns, and stop once `stopped`.
+
+    A syllable whose bytes come in several tokens is held until it is whole, and so is what may yet turn
+    out to be a stop text, a tag, or white space at the end. Bytes that can't be UTF-8 become U+FFFD; a
+    syllable that the token limit cuts in two is left off.
+    """
+
+    def __init__(self, *, stop: Sequence[str] = (), thought: Thought = Thought.DONE) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._thinking = _Thinking(thought)
+        self._stops = _Stops(stop)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text has come."""
+        return self._stops.stopped
+
+    @property
+    def thought(self) -> Thought:
+        """Where the thinking stands."""
+        return self._thinking.state
+
+    def feed(self, data: bytes) -> str:
+        """The text that is sure now; often ""."""
+        return self._stops.feed(self._thinking.feed(self._utf8.decode(data)))
+
+    def end(self) -> str:
+        """The text that was held and turned out to be plain."""
+        return self._stops.feed(self._thinking.end()) + self._stops.end()
+
+
+class _Thinking:
+    """Leaves out one leading `<think>…</think>`; later tags are text like any other."""
+
+    def __init__(self, state: Thought) -> None:
+        self.state = state
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        if self.state is Thought.DONE:
+            return text
+        self._held += text
+        if self.state is Thought.NOT_YET:
+            start = self._held.lstrip()
+            if start.startswith(OPEN):
+                self.state = Thought.THINKING
+                self._held = start.removeprefix(OPEN)
+            elif not OPEN.startswith(start):
+                return self._release()
+        if self.state is Thought.THINKING:
+            _, tag, after = self._held.partition(CLOSE)
+            if tag:
+                self._held = after
+                return self._release()
+            self._held = self._held[-len(CLOSE) :]
+        return ""
+
+    def end(self) -> str:
+        return "" if self.state is Thought.THINKING else self._release()
+
+    def _release(self) -> str:
+        self.state = Thought.DONE
+        text, self._held = self._held, ""
+        return text
+
+
+class _Stops:
+    """Cuts at the first stop text, and trims white space at both ends."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self.stopped = False
+        self._stop = tuple(text for text in stop if text)
+        self._held = ""
+        self._begun = False
+
+    def feed(self, text: str) -> str:
+        if self.stopped:
+            return ""
+        self._held += text
+        cuts = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if cuts:
+            self.stopped = True
+            self._held = self._held[: min(cuts)]
+            return self._take(len(self._held))
+        return self._take(len(self._held) - self._possible_stop())
+
+    def end(self) -> str:
+        return self._take(len(self._held))
+
+    def _take(self, length: int) -> str:
+        """Up to `length` characters of what is held, without the white space around the answer."""
+        if not self._begun:
+            white = len(self._held) - len(self._held.lstrip())
+            self._held = self._held[white:]
+            length = max(0, length - white)
+        sure = self._held[:length].rstrip()
+        self._held = self._held[len(sure) :]
+        self._begun = self._begun or bool(sure)
+        return sure
+
+    def _possible_stop(self) -> int:
+        """Length of the longest end of what is held that begins a stop text."""
+        return max(
+            (size for stop in self._stop for size in range(1, len(stop)) if self._held.endswith(stop[:size])),
+            default=0,
+        )

@@ -1,0 +1,208 @@
+"""One loaded GGUF model: the only module that touches llama.cpp, imported when a model is loaded.
+
+Not thread-safe but for `tokenize` and `render`; its owner lets one answer run at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import llama_cpp
+from llama_cpp import _internals as llama_internals
+from llama_cpp import llama as llama_high_level
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from llama_cpp.llama_grammar import LlamaGrammar
+
+from llm.base import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from llm.base import ModelSettings
+
+log = logging.getLogger(__name__)
+
+LOG_LEVEL_ERROR = 4  # enum ggml_log_level: none, debug, info, warn, error, cont
+PIECE_BYTES = 64
+WORD_JOINER = "\u2060"
+
+
+class _ErrorLines(threading.local):
+    """The last error lines of llama.cpp in this thread, for the reason of a failure."""
+
+    def __init__(self) -> None:
+        self.lines: deque[str] = deque(maxlen=8)
+
+
+_errors = _ErrorLines()
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _on_log(level: int, text: bytes, _user_data: ctypes.c_void_p) -> None:
+    """Keeps llama.cpp's hundreds of lines out of the daemon's log."""
+    line = text.decode(errors="replace").strip()
+    log.debug("llama.cpp: %s", line)
+    if level == LOG_LEVEL_ERROR and line:
+        _errors.lines.append(line)
+
+
+llama_cpp.llama_log_set(_on_log, ctypes.c_void_p(0))
+
+# With verbose=False the library points the process's stdout and stderr at /dev/null while it loads. That
+# swallows other threads' lines, and two loads at once can leave it so for good. The callback above suffices.
+for _module in (llama_internals, llama_high_level):
+    vars(_module)["suppress_stdout_stderr"] = lambda disable=True: contextlib.nullcontext(disable)
+
+
+class _CountingLlama(llama_cpp.Llama):
+    """Counts the tokens that were really computed."""
+
+    computed = 0
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        self.computed += len(tokens)
+        super().eval(tokens)
+
+
+class LlamaCppModel:
+    """Weights, context and KV cache of one model; freed when the last reference goes.
+
+    Attributes:
+        context_tokens: the context window in tokens.
+        cached_tokens: how many tokens of the last prompt were in the KV cache already.
+    """
+
+    def __init__(self, settings: ModelSettings, *, context_tokens: int, template: str | None) -> None:
+        """Loads the weights (seconds to minutes).
+
+        Raises:
+            ModelError: llama.cpp can't load the file, or the template isn't Jinja.
+        """
+        self.context_tokens = context_tokens
+        self.cached_tokens = 0
+        threads = settings.threads or len(os.sched_getaffinity(0))
+        _errors.lines.clear()
+        try:
+            self._llama = _CountingLlama(
+                str(settings.path),
+                n_ctx=context_tokens,
+                n_gpu_layers=settings.gpu_layers,
+                n_threads=threads,
+                n_threads_batch=threads,
+                swa_full=True,  # else a sliding-window cache can't be cut back to a shared prefix
+                verbose=False,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(" ".join([f"{error}.", *_errors.lines])) from error
+        except jinja2.TemplateError as error:
+            raise ModelError(f"the chat template in {settings.path} is broken: {error}") from error
+        self._vocab = self._llama._model.vocab  # noqa: SLF001  (no public way to the vocabulary)
+        self._formatter = self._compile(template) if template else None
+
+    @property
+    def has_template(self) -> bool:
+        """Whether `render` can be used."""
+        return self._formatter is not None
+
+    def render(self, messages: list[dict[str, Any]]) -> str:
+        """Puts messages through the chat template (sandboxed Jinja).
+
+        A control token that a message's text spells out is broken with a word joiner first: the rendered
+        text is tokenised as a whole, and nobody's words may end a turn or open the system's.
+
+        Raises:
+            ValueError: the template refuses the conversation.
+        """
+        if self._formatter is None:
+            raise ValueError("no chat template")
+        harmless: list[Any] = [
+            message | {"content": self._harmless(message["content"])} for message in messages
+        ]
+        try:
+            return str(self._formatter(messages=harmless).prompt)
+        except (jinja2.TemplateError, TypeError) as error:
+            raise ValueError(str(error)) from error
+
+    def tokenize(self, text: str, *, control: bool = False) -> list[int]:
+        """Token ids of a text, without a start token; `control`: whether control tokens are meant as such."""
+        return self._llama.tokenize(text.encode(errors="replace"), add_bos=False, special=control)
+
+    def prompt_tokens(self, text: str, *, control: bool) -> list[int]:
+        """Token ids of a whole prompt; the start token comes first, once, where the model wants one."""
+        tokens = self.tokenize(text, control=control)
+        bos = self._llama.token_bos()
+        if llama_cpp.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        return tokens
+
+    def answer(
+        self, prompt: list[int], *, temperature: float, seed: int, grammar: str | None = None
+    ) -> Generator[int]:
+        """The tokens of the answer, up to the model's own end.
+
+        Whatever the KV cache holds of the prompt's beginning is used again.
+
+        Raises:
+            ModelError: llama.cpp failed; the next answer starts afresh.
+        """
+        self._llama.computed = self.cached_tokens = 0
+        self._llama.set_seed(seed)
+        tokens = self._llama.generate(
+            prompt,
+            temp=max(temperature, 0.0),
+            grammar=None if grammar is None else LlamaGrammar.from_string(grammar, verbose=False),
+        )
+        with contextlib.closing(tokens):
+            try:
+                for count, token in enumerate(tokens):
+                    if not count:
+                        self.cached_tokens = len(prompt) - self._llama.computed
+                    if llama_cpp.llama_vocab_is_eog(self._vocab, token):
+                        return
+                    yield token
+            except RuntimeError as error:
+                self._llama.reset()  # type: ignore[no-untyped-call]
+                raise ModelError(" ".join([f"llama.cpp failed: {error}.", *_errors.lines])) from error
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token says, often a part of a character; control tokens are spelt out.
+
+        The library's own `detokenize` returns b"" for a token of more than 32 bytes.
+        """
+        size = PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, True)
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+    def _compile(self, template: str) -> Jinja2ChatFormatter:
+        try:
+            return Jinja2ChatFormatter(
+                template,
+                eos_token=self._token_text(self._llama.token_eos()),
+                bos_token=self._token_text(self._llama.token_bos()),
+            )
+        except jinja2.TemplateError as error:
+            raise ModelError(f"the chat template is broken: {error}") from error
+
+    def _harmless(self, text: str) -> str:
+        while controls := [token for token in self.tokenize(text, control=True) if self._is_control(token)]:
+            for spelt in {self._token_text(token) for token in controls}:
+                text = text.replace(spelt, spelt[:1] + WORD_JOINER + spelt[1:])
+        return text
+
+    def _is_control(self, token: int) -> bool:
+        control = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+        return bool(llama_cpp.llama_vocab_get_attr(self._vocab, token) & control)
+
+    def _token_text(self, token: int) -> str:
+        return "" if token < 0 else llama_cpp.llama_vocab_get_text(self._vocab, token).decode()

@@ -1,0 +1,71 @@
+"""Utterances as a loader finds them, numbered into a conversation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loaders.base import Conversation, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from typing import Final
+
+    from loaders.base import Role, Source
+
+_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """A turn before it has a place; what the file does not say is None."""
+
+    role: Role
+    text: str
+    id: str | None = None
+    speaker: str | None = None
+    time: datetime | None = None
+    citations: tuple[str, ...] = ()
+
+
+def assemble(conversation_id: str, utterances: Iterable[Utterance], *, title: str = "") -> Conversation:
+    """Number the utterances in order; blank ones are left out.
+
+    Half a surrogate pair, which JSON can hold and UTF-8 can't, becomes U+FFFD.
+    """
+    conversation_id = _storable(conversation_id)
+    said = (one for one in utterances if one.text.strip())
+    turns = tuple(
+        Turn(
+            id=_storable(one.id or f"{conversation_id}:{index + 1}"),
+            index=index,
+            role=one.role,
+            speaker=_storable(one.speaker or one.role.value),
+            text=_storable(one.text),
+            time=one.time,
+            citations=tuple(_storable(citation) for citation in one.citations),
+        )
+        for index, one in enumerate(said)
+    )
+    return Conversation(id=conversation_id, turns=turns, title=_storable(title))
+
+
+def own_id(source: Source) -> str:
+    """The id of a conversation that has none: the file's name with its folders, so that no two are alike."""
+    return source.name or "conversation"
+
+
+def without_blank_edges(lines: list[str]) -> str:
+    """The lines as one text, blank lines at both ends left out and nothing else changed."""
+    start, end = 0, len(lines)
+    while start < end and not lines[start].strip():
+        start += 1
+    while end > start and not lines[end - 1].strip():
+        end -= 1
+    return "\n".join(lines[start:end])
+
+
+def _storable(text: str) -> str:
+    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

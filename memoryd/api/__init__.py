@@ -1,0 +1,1 @@
+"""The HTTP edge: one router a file, problem documents for errors, a bearer token for every call under `/api`."""

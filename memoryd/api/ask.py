@@ -1,0 +1,94 @@
+"""`POST /api/ask`: an answer with its memories, whole or as server-sent events.
+
+    event: recall {degraded, citations}   event: token {text}   …   event: done {the whole answer}
+                                                                    event: error {problem}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
+from memoryd.api.problems import problem_of
+from memoryd.api.views import citations
+from memoryd.echo_brain import Answer, Question, Recalled, Token
+from memoryd.errors import MemorydError
+from memoryd_client.models import AskAnswer, AskRequest, Timings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memoryd.echo_brain import Event
+
+log = logging.getLogger(__name__)
+router = APIRouter()
+
+
+@router.post("/api/ask", response_model=AskAnswer)
+def ask(request: AskRequest, daemon: DaemonOf, user: UserOf) -> AskAnswer | StreamingResponse:
+    """Answers a question; the exchange is on disk before the answer is given."""
+    events = daemon.memory.brain.ask(
+        Question(
+            user=user,
+            text=request.question,
+            model=request.model,
+            conversation_id=request.conversation_id,
+            max_tokens=request.max_tokens,
+        )
+    )
+    if not request.stream:
+        return next(_answer(event) for event in events if isinstance(event, Answer))
+    # The first event comes before the response does, so that an error before it is a plain problem document.
+    first = next(events)
+    return StreamingResponse(
+        _stream(first, events), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+    )
+
+
+def _stream(first: Event, rest: Iterator[Event]) -> Iterator[str]:
+    yield _server_sent(first)
+    try:
+        for event in rest:
+            yield _server_sent(event)
+    except MemorydError as error:
+        yield f"event: error\ndata: {problem_of(error).model_dump_json()}\n\n"
+    finally:
+        # A client that goes away closes this generator; closing the next one stops the model.
+        rest.close()  # type: ignore[attr-defined]
+
+
+def _server_sent(event: Event) -> str:
+    if isinstance(event, Token):
+        name, data = "token", json.dumps({"text": event.text}, ensure_ascii=False)
+    elif isinstance(event, Recalled):
+        found = [each.model_dump(mode="json") for each in citations(event.hits)]
+        name, data = "recall", json.dumps({"degraded": event.degraded, "citations": found}, ensure_ascii=False)
+    else:
+        name, data = "done", _answer(event).model_dump_json()
+    return f"event: {name}\ndata: {data}\n\n"
+
+
+def _answer(event: Answer) -> AskAnswer:
+    return AskAnswer(
+        answer=event.text,
+        model=event.model,
+        conversation_id=event.conversation_id,
+        identity_version=event.identity_version,
+        degraded=event.degraded,
+        note=event.note,
+        saved=True,
+        citations=citations(event.hits),
+        timings=Timings(
+            recall_ms=round(event.recall_ms, 1),
+            first_token_ms=round(event.first_token_ms, 1),
+            total_ms=round(event.total_ms, 1),
+            prompt_tokens=event.usage.prompt_tokens,
+            cached_tokens=event.usage.cached_tokens,
+            completion_tokens=event.usage.completion_tokens,
+        ),
+    )

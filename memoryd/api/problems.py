@@ -1,0 +1,85 @@
+"""Errors as RFC 9457 problem documents with a stable `code`."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from memoryd.errors import MemorydError
+from memoryd_client.models import Problem
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "2"
+
+
+def problem_of(error: MemorydError) -> Problem:
+    """An error of the tree as a problem document."""
+    return Problem(title=error.title, status=error.status, detail=str(error), code=error.code)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Makes every error that leaves a route a problem document."""
+    app.add_exception_handler(MemorydError, _on_memoryd_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(problem.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+async def _on_memoryd_error(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, MemorydError):
+        raise error
+    return _answer(problem_of(error))
+
+
+async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return _answer(
+        Problem(
+            title="The request is not well-formed",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            detail=f"{where}: {first['msg']}.",
+            code="invalid_request",
+        )
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    detail = f"{request.method} {request.url.path}: {status.description or status.phrase}."
+    return _answer(
+        Problem(title=status.phrase, status=status, detail=detail, code=status.name.lower())
+    )
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(
+        Problem(
+            title="memoryd failed",
+            status=HTTPStatus.INTERNAL_SERVER_ERROR,
+            detail="Something in memoryd is broken; its log names it. Nothing that was saved is lost.",
+            code="internal",
+        )
+    )

@@ -1,0 +1,119 @@
+"""The app, and the process around it: the port first, everything else behind it.
+
+    memoryd run                          uvicorn memoryd.api.server:app
+        └── run() ── create_app() ── lifespan: Daemon ─▶ port ─▶ Daemon.start() … Daemon.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+
+from memoryd import __version__
+from memoryd.api import ask, conversations, health, identity, search, status
+from memoryd.api.problems import add_problem_handlers
+from memoryd.config import load_config
+from memoryd.daemon import Daemon
+from memoryd.errors import ConfigError
+from memoryd.logs import setup_logging
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+# The heavy imports behind the port would keep the first answer waiting; they begin so much later.
+HEAD_START_S = 0.1
+
+
+def create_app(daemon: Daemon | None = None) -> FastAPI:
+    """The app over a daemon; without one it makes its own, configured as `memoryd run` is without options."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        served = daemon or Daemon(load_config().config)
+        setup_logging(served.config.log.level, served.config.paths.state / "logs")
+        app.state.daemon = served
+        asyncio.get_running_loop().call_later(HEAD_START_S, served.start)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(served.stop)
+
+    app = FastAPI(title="memoryd", version=__version__, lifespan=lifespan)
+    add_problem_handlers(app)
+    for part in (health, ask, search, conversations, identity, status):
+        app.include_router(part.router)
+    return app
+
+
+def __getattr__(name: str) -> FastAPI:
+    """`app`, made when `uvicorn memoryd.api.server:app` asks for it."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)
+
+
+class _Server(uvicorn.Server):
+    """Says that it listens: to systemd, and on the screen."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            notify_systemd("READY=1")
+            _greet(self.servers[0].sockets[0].getsockname())
+
+
+def run(config_path: Path | None) -> int:
+    """Runs the daemon until it is told to stop.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: the configuration is wrong, or the address is taken.
+        AlreadyRunningError: another daemon owns the state folder.
+    """
+    config = load_config(config_path).config
+    daemon = Daemon(config)
+    with _listen(config.server.host, config.server.port) as listener:
+        settings = uvicorn.Config(create_app(daemon), log_config=None, access_log=False, lifespan="on")
+        _Server(settings).run(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(
+            f"server.host and server.port: {host}:{port} can't be listened on: {error.strerror}. "
+            "Stop what uses it, or set MEMORYD_SERVER__PORT to another port."
+        ) from error
+
+
+def notify_systemd(state: str) -> None:
+    """Tells a `Type=notify` unit how things stand (sd_notify(3)); nothing where there is no systemd."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+        # An abstract socket's name begins with a zero byte, which systemd writes as @.
+        notifier.connect("\0" + address[1:] if address.startswith("@") else address)
+        notifier.sendall(state.encode())
+
+
+def _greet(address: Sequence[object]) -> None:
+    command = Path(sys.argv[0])
+    shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command.name
+    sys.stdout.write(
+        f"memoryd listens on http://{address[0]}:{address[1]}. Memory and models load behind it.\n"
+        f"In another window:  {shown} status    {shown} ask \"보리는 뭘 좋아해?\"\n"
+    )
+    sys.stdout.flush()

@@ -1,0 +1,76 @@
+"""`/api/status`: everything at a glance. `/api/rebuild`: everything derived, made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+
+from memoryd import __version__
+from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
+from memoryd.api.views import ready_view
+from memoryd.errors import NotReadyError
+from memoryd_client.models import Counts, Rebuilt, Status
+
+if TYPE_CHECKING:
+    from memoryd.daemon import Daemon
+
+router = APIRouter()
+
+
+@router.get("/api/status")
+def status(daemon: DaemonOf, user: UserOf) -> Status:
+    """Parts, models, counts."""
+    totals = daemon.ledger.files.totals()
+    identity = daemon.loop.identity()
+    return Status(
+        version=__version__,
+        user=user.id,
+        uptime_s=round((daemon.clock.now() - daemon.started_at).total_seconds(), 1),
+        identity_version=identity.version if identity else 0,
+        embedder=_embedder(daemon),
+        memory=str(daemon.config.paths.memory),
+        state=str(daemon.config.paths.state),
+        last_day=totals.last_time.date() if totals.last_time else None,
+        counts=Counts(
+            files_indexed=totals.indexed,
+            files_skipped=totals.skipped,
+            files_quarantined=totals.quarantined,
+            conversations=totals.conversations,
+            turns=totals.turns,
+            passages=totals.passages,
+            vectors=daemon.ledger.vectors.count(),
+            embedded_texts=daemon.ledger.vectors.embedded_texts(),
+            outbox=daemon.ledger.outbox.count(),
+            waiting_files=_waiting(daemon),
+        ),
+        ready=ready_view(daemon),
+    )
+
+
+@router.post("/api/rebuild")
+def rebuild(daemon: DaemonOf, _user: UserOf) -> Rebuilt:
+    """Reads every file again and fills a new generation of the index; recall goes on meanwhile, degraded."""
+    generation = daemon.rebuild()
+    totals = daemon.ledger.files.totals()
+    return Rebuilt(
+        files=totals.indexed + totals.skipped + totals.quarantined,
+        passages=totals.passages,
+        generation=generation,
+    )
+
+
+def _embedder(daemon: Daemon) -> str:
+    try:
+        return daemon.memory.embedder.id
+    except NotReadyError:
+        return ""
+
+
+def _waiting(daemon: Daemon) -> int:
+    """Files yet to be read; before the first scan has begun, all of those that the ledger knows."""
+    try:
+        watcher = daemon.memory.watcher
+    except NotReadyError:
+        return max(1, daemon.ledger.files.totals().indexed)
+    return watcher.waiting() if watcher.scanned else 1

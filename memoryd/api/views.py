@@ -1,0 +1,94 @@
+"""The daemon's data as the shapes that go over the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memoryd_client.models import (
+    Citation,
+    FileView,
+    IdentityView,
+    ModelView,
+    PartView,
+    Ready,
+    ReplayView,
+    TurnRef,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memoryd.daemon import Daemon
+    from memoryd.ledger import FileRow, IdentityRow, ReplayRow
+    from memoryd.recall import Hit
+
+
+def citations(hits: Sequence[Hit]) -> list[Citation]:
+    """Hits as citations, in their order."""
+    return [
+        Citation(
+            passage_id=hit.passage.id,
+            score=round(hit.score, 6),
+            text=hit.passage.text,
+            path=hit.passage.path,
+            day=hit.passage.day,
+            conversation_id=hit.passage.conversation_id,
+            turns=[
+                TurnRef(id=turn.id, index=turn.index, role=turn.role, speaker=turn.speaker, time=turn.time)
+                for turn in hit.passage.turns
+            ],
+        )
+        for hit in hits
+    ]
+
+
+def file_view(row: FileRow) -> FileView:
+    """A file and what became of it."""
+    return FileView(
+        path=row.path,
+        state=row.state.value,
+        format=row.format,
+        reason=row.reason,
+        line=row.line,
+        turns=row.turns,
+        passages=row.passages,
+        size=max(row.size, 0),
+    )
+
+
+def identity_view(row: IdentityRow) -> IdentityView:
+    """An identity version."""
+    return IdentityView(
+        version=row.version,
+        digest=row.digest,
+        created_at=row.created_at,
+        tokens=row.tokens,
+        missing=list(row.missing),
+        text=row.text,
+    )
+
+
+def replay_view(row: ReplayRow) -> ReplayView:
+    """One replay."""
+    return ReplayView.model_validate(row, from_attributes=True)
+
+
+def ready_view(daemon: Daemon) -> Ready:
+    """Every part and model."""
+    return Ready(
+        ready=daemon.answers(),
+        parts=[PartView.model_validate(part, from_attributes=True) for part in daemon.parts()],
+        models=[
+            ModelView.model_validate(
+                {
+                    "name": status.name,
+                    "state": status.state.value,
+                    "detail": status.detail,
+                    "family": status.family,
+                    "path": status.path,
+                    "default": status.name == daemon.config.llm.default,
+                }
+            )
+            for status in (generator.status() for generator in daemon.generators.values())
+        ],
+    )

@@ -1,0 +1,164 @@
+"""One generation of the vector index: a collection for what is shared and one for each user.
+
+A metadata filter made a query eight times slower (44 ms against 5.7 ms at 20,000 vectors), so a question asks the
+collections that its user may see, and merges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from memoryd.errors import IndexUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memoryd.chroma.server import ChromaServer, RemoteChroma
+
+CALL_TIMEOUT_S = 20.0
+SERVER_TIMEOUT_S = 5.0
+# Two unit vectors of one text may differ by this much after Chroma's arithmetic.
+SAME_VECTOR = 1e-3
+
+
+class VectorIndex(Protocol):
+    """Nearest passages by vector; `memoryd.testing.FakeVectorIndex` is its fake."""
+
+    def upsert(self, owner: str, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Puts vectors in, (n, d) float32 unit rows.
+
+        Raises:
+            IndexUnavailableError: it can't be reached.
+        """
+        ...
+
+    def delete(self, owner: str, ids: Sequence[str]) -> None:
+        """Takes vectors out; unknown ids are no fault."""
+        ...
+
+    def query(self, owners: Sequence[str], vector: NDArray[np.float32], k: int) -> list[tuple[str, float]]:
+        """(passage id, cosine) of the nearest passages of these owners, best first."""
+        ...
+
+    def count(self, owner: str) -> int:
+        """How many vectors an owner has in it."""
+        ...
+
+
+class ChromaIndex:
+    """A `VectorIndex` in Chroma.
+
+    Args:
+        server: where Chroma answers.
+        embedder: id of the embedder, part of every collection's name.
+        dimension: of the vectors, the same.
+        generation: counts up when the index is made anew.
+        sync_threshold: vectors between two writes of Chroma's index files.
+    """
+
+    def __init__(
+        self,
+        server: ChromaServer | RemoteChroma,
+        *,
+        embedder: str,
+        dimension: int,
+        generation: int,
+        sync_threshold: int,
+    ) -> None:
+        self._server = server
+        self._prefix = f"{hashlib.sha256(embedder.encode()).hexdigest()[:12]}-{dimension}-g{generation}"
+        self._sync_threshold = sync_threshold
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._collections: dict[str, Any] = {}
+
+    def upsert(self, owner: str, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Puts vectors in, (n, d) float32 unit rows."""
+        with self._reaching():
+            self._collection(owner).upsert(ids=list(ids), embeddings=vectors)
+
+    def delete(self, owner: str, ids: Sequence[str]) -> None:
+        """Takes vectors out; unknown ids are no fault."""
+        with self._reaching():
+            self._collection(owner).delete(ids=list(ids))
+
+    def query(self, owners: Sequence[str], vector: NDArray[np.float32], k: int) -> list[tuple[str, float]]:
+        """(passage id, cosine) of the nearest passages of these owners, best first."""
+        found: list[tuple[str, float]] = []
+        with self._reaching():
+            for owner in owners:
+                answer = self._collection(owner).query(
+                    query_embeddings=[vector], n_results=k, include=["distances"]
+                )
+                pairs = zip(answer["ids"][0], answer["distances"][0], strict=True)
+                found += [(passage_id, 1.0 - float(distance)) for passage_id, distance in pairs]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
+
+    def count(self, owner: str) -> int:
+        """How many vectors an owner has in it."""
+        with self._reaching():
+            return int(self._collection(owner).count())
+
+    def finds_itself(self, owner: str, vector: NDArray[np.float32]) -> bool:
+        """Whether a stored vector is its own nearest: what a torn index fails at."""
+        nearest = self.query([owner], vector, 1)
+        return bool(nearest) and nearest[0][1] > 1.0 - SAME_VECTOR
+
+    def _collection(self, owner: str) -> Any:
+        with self._lock:
+            if owner not in self._collections:
+                self._collections[owner] = self._open(owner)
+            return self._collections[owner]
+
+    def _open(self, owner: str) -> Any:
+        """Chroma ignores another space silently when a collection is opened again, so it is checked."""
+        if self._client is None:
+            self._client = _connect(self._server.url(SERVER_TIMEOUT_S))
+        who = hashlib.sha256(owner.encode()).hexdigest()[:12] if owner else "shared"
+        collection = self._client.get_or_create_collection(
+            f"{self._prefix}-{who}",
+            embedding_function=None,
+            configuration={"hnsw": {"space": "cosine", "sync_threshold": self._sync_threshold}},
+        )
+        space = collection.configuration_json["hnsw"]["space"]
+        if space != "cosine":
+            raise IndexUnavailableError(f"The collection {collection.name} measures {space}, not cosine.")
+        return collection
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Turns the client's errors into ours, and connects anew after one: the child may have moved."""
+        from chromadb.errors import ChromaError
+
+        try:
+            yield
+        except (httpx.HTTPError, ChromaError, ValueError, OSError) as error:
+            with self._lock:
+                self._client = None
+                self._collections.clear()
+            raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
+
+
+def _connect(url: str) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    parts = urlsplit(url)
+    client = chromadb.HttpClient(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or (443 if parts.scheme == "https" else 80),
+        ssl=parts.scheme == "https",
+        settings=Settings(anonymized_telemetry=False),
+    )
+    # chromadb sends its calls without any time limit and offers no setting for one.
+    client._server._session.timeout = CALL_TIMEOUT_S  # type: ignore[attr-defined]  # noqa: SLF001
+    return client

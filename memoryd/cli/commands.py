@@ -1,0 +1,305 @@
+"""The commands: each asks the daemon one thing and shows the answer, as a page or (`--json`) as one document.
+
+With `--json`, standard output holds one JSON document and nothing else: the answer, or the problem document
+that says why there is none (then the exit code is not 0, as always).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typer.core import TyperCommand
+
+from memoryd.cli import render
+from memoryd.cli.connect import find_daemon
+from memoryd.cli.failures import explain
+from memoryd.cli.serve import serve
+from memoryd.errors import MemorydError, ReplayError
+from memoryd_client import AskAnswer, AskEvent, Client, ClientError, NotReadyError, Recalled, Token
+
+PIPE_CLOSED = 141  # 128 + SIGPIPE, as shells count
+
+app = typer.Typer(
+    help="A memory that outlives every process, for local language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class FileState(StrEnum):
+    """What can have become of a file."""
+
+    INDEXED = "indexed"
+    SKIPPED = "skipped"
+    QUARANTINED = "quarantined"
+
+
+class Command(TyperCommand):
+    """A command whose expected errors are one sentence and an exit code. Typer sees to Ctrl-C (130)."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # the base names a private class
+        """Runs the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (MemorydError, ClientError) as error:
+            problem, code = explain(error)
+            if ctx.params.get("as_json"):
+                show_json(problem)
+            else:
+                typer.echo(render.clean(problem.detail), err=True)
+            raise typer.Exit(code) from error
+        except BrokenPipeError as error:
+            # What is still buffered has nowhere to go; Python would complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from error
+        return result
+
+
+def moment(text: str) -> datetime:
+    """A moment from ISO 8601 text; without an offset it is the machine's own time."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date; write 2026-03-15 or 2026-03-15T21:04.") from error
+
+
+def last_moment(text: str) -> datetime:
+    """Like `moment`, but a bare date is that day's last moment, so that `--until` includes the day."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time.max).astimezone()
+    except ValueError:
+        return moment(text)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors too.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration file [MEMORYD_CONFIG, or ./config.toml]."),
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="The daemon's address [MEMORYD_URL, or what the configuration says]."),
+]
+
+
+@app.command(cls=Command)
+def run(config: ConfigFile = None) -> None:
+    """Run the daemon, until Ctrl-C."""
+    raise typer.Exit(serve(config))
+
+
+@app.command(cls=Command)
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    *,
+    model: Annotated[str | None, typer.Option(help="A model's name (see `memoryd status`).")] = None,
+    conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a question; see its answer and memories."""
+    with connected(url, config) as client:
+        if as_json:
+            show_json(client.ask(question, model=model, conversation_id=conversation))
+            return
+        try:
+            answer = follow(client.ask_stream(question, model=model, conversation_id=conversation))
+        except NotReadyError:
+            render.models(render.Page(stderr=True), client.ready().models)
+            raise
+    render.memories(render.Page(), answer)
+
+
+@app.command(cls=Command)
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in quotes.")],
+    *,
+    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many passages.")] = 10,
+    since: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Only what was said from then on.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=last_moment, metavar="TIME", help="Only what was said by then.")
+    ] = None,
+    speaker: Annotated[str | None, typer.Option(help="Only where this person speaks.")] = None,
+    now: Annotated[
+        datetime | None,
+        typer.Option(parser=moment, metavar="TIME", help='The moment that "yesterday" counts from.'),
+    ] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Find the passages nearest to a query."""
+    with connected(url, config) as client:
+        found = client.search(query, k=k, since=since, until=until, speaker=speaker, now=now)
+    if as_json:
+        show_json(found)
+    else:
+        render.hits(render.Page(), found.hits, found.degraded)
+
+
+@app.command(cls=Command)
+def status(*, url: Url = None, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Show parts, models and what is remembered."""
+    with connected(url, config) as client:
+        seen = client.status()
+        address = client.base_url
+    if as_json:
+        show_json(seen)
+    else:
+        render.status(render.Page(), seen, address)
+
+
+@app.command(cls=Command)
+def files(
+    *,
+    state: Annotated[FileState | None, typer.Option(help="Only these.")] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """List the files of memory/ and what became of them."""
+    with connected(url, config) as client:
+        seen = client.files(state)
+    if as_json:
+        show_json(seen)
+    else:
+        render.files(render.Page(), seen.files)
+
+
+@app.command(cls=Command)
+def identity(
+    *,
+    version: Annotated[int | None, typer.Option(min=1, help="An earlier version.")] = None,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the identity that prompts start with."""
+    with connected(url, config) as client:
+        seen = client.identity(version)
+    if as_json:
+        show_json(seen)
+    else:
+        render.identity(render.Page(), seen)
+
+
+@app.command("replay-now", cls=Command)
+def replay_now(*, url: Url = None, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Replay the memory into an identity, now."""
+    with connected(url, config) as client, waiting("Replaying the memory", hidden=as_json):
+        seen = client.replay()
+    if as_json:
+        show_json(seen)
+    else:
+        render.replay(render.Page(), seen)
+    if seen.state == "failed":
+        raise typer.Exit(ReplayError.exit_code)
+
+
+@app.command(cls=Command)
+def rebuild(*, url: Url = None, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Make everything derived again from the files."""
+    with connected(url, config) as client, waiting("Rebuilding from the files", hidden=as_json):
+        seen = client.rebuild()
+    if as_json:
+        show_json(seen)
+    else:
+        render.rebuilt(render.Page(), seen)
+
+
+@app.command("config", cls=Command)
+def show_config(*, config: ConfigFile = None, as_json: Json = False) -> None:
+    """Print the configuration and where it comes from."""
+    from memoryd.config import flat, load_config
+
+    loaded = load_config(config)
+    values = flat(loaded.config)
+    if as_json:
+        keys = {key: {"value": value, "from": loaded.origins[key]} for key, value in values.items()}
+        show_json({"file": loaded.file, "keys": keys})
+    else:
+        render.config(render.Page(), values, loaded)
+
+
+@app.command("version", cls=Command)
+def show_version(*, as_json: Json = False) -> None:
+    """Print memoryd's version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("memoryd")
+    except PackageNotFoundError:
+        installed = "unknown (not installed)"
+    if as_json:
+        show_json({"version": installed})
+    else:
+        typer.echo(f"memoryd {installed}")
+
+
+@contextmanager
+def connected(url: str | None, config: Path | None) -> Iterator[Client]:
+    """A client of the daemon that options, environment and configuration lead to."""
+    daemon = find_daemon(url=url, config=config, env=os.environ)
+    with Client(daemon.url, token=daemon.token) as client:
+        yield client
+
+
+def show_json(document: BaseModel | dict[str, Any]) -> None:
+    """Prints one JSON document, in UTF-8 whatever the terminal's encoding."""
+    if isinstance(document, BaseModel):
+        text = document.model_dump_json(indent=2)
+    else:
+        text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    typer.echo(text.encode())
+
+
+@contextmanager
+def waiting(words: str, *, hidden: bool = False) -> Iterator[Progress]:
+    """A moving bar with the time so far, on standard error, where that is a terminal."""
+    page = render.Page(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=page, transient=True, disable=hidden or not page.is_terminal) as progress:
+        progress.add_task(words, total=None)
+        yield progress
+
+
+def follow(events: Iterator[AskEvent]) -> AskAnswer:
+    """Prints the answer's words as they come; returns the whole answer."""
+    answer: AskAnswer | None = None
+    written = False
+    with waiting("Remembering") as progress:
+        try:
+            for event in events:
+                match event:
+                    case Recalled():
+                        words = f"{len(event.citations)} memories found; waiting for the first word"
+                        progress.update(progress.task_ids[0], description=words)
+                    case Token():
+                        progress.stop()
+                        typer.echo(render.clean(event.text), nl=False)
+                        written = True
+                    case AskAnswer():
+                        answer = event
+        finally:
+            progress.stop()
+            if written:
+                typer.echo()
+    assert answer is not None  # noqa: S101  (the client raises where the last event is missing)
+    if not written:
+        typer.echo(render.clean(answer.answer))
+    return answer

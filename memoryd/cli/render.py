@@ -1,0 +1,291 @@
+"""How answers look on a terminal. Nothing here reads markup or escape codes out of what memories say."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from memoryd.config import LoadedConfig
+    from memoryd_client import (
+        AskAnswer,
+        Citation,
+        Counts,
+        FileView,
+        IdentityView,
+        ModelView,
+        PartView,
+        Rebuilt,
+        ReplayView,
+        Status,
+    )
+
+BUILT_IN = "bundled"
+EXCERPT_CELLS = 240
+PIPE_WIDTH = 160  # columns of a table where there is no terminal to measure
+STATE_STYLES = {
+    "ready": "green",
+    "indexed": "green",
+    "done": "green",
+    "loading": "yellow",
+    "running": "yellow",
+    "degraded": "yellow",
+    "skipped": "yellow",
+    "absent": "dim",
+    "failed": "red",
+    "quarantined": "red",
+}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Page(Console):
+    """A console that takes text as it is, and leaves a closed pipe to its caller."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        width = None if stream.isatty() else PIPE_WIDTH
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Passes the error on, where rich would exit by itself."""
+        raise BrokenPipeError
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Prints a line that is left as long as it is, so that a path can be copied."""
+        self.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def block(self, text: str, indent: int = 0, style: str = "") -> None:
+        """Prints text wrapped to the terminal; into a pipe, lines go as they are."""
+        whole = Text(clean(text), style=style)
+        lines = whole.wrap(self, self.width - indent) if self.is_terminal else whole.split(allow_blank=True)
+        for line in lines:
+            line.pad_left(indent)
+            self.print(line, soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """The text without what would move the cursor, colour the terminal or ring its bell."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").expandtabs(4))
+
+
+def excerpt(text: str, cells: int = EXCERPT_CELLS) -> str:
+    """The text on one line, cut (with an ellipsis) to so many cells; a Hangul syllable takes two."""
+    flat = " ".join(text.split())
+    return flat if cell_len(flat) <= cells else f"{set_cell_size(flat, cells - 1).rstrip()}…"
+
+
+def memories(page: Page, answer: AskAnswer) -> None:
+    """What an answer stands on, beneath it."""
+    page.say()
+    if answer.citations:
+        page.say("Memories", style="bold")
+        for number, found in enumerate(answer.citations, 1):
+            citation(page, number, found, excerpt(found.text))
+    else:
+        page.say("No memory was found for this question.", style="yellow")
+    page.say()
+    if answer.degraded:
+        page.block(f"Recall was degraded: {answer.degraded}", style="yellow")
+    if not answer.saved:
+        page.block("This exchange was not saved.", style="yellow")
+    if answer.note:
+        page.block(answer.note, style="yellow")
+    seconds = answer.timings.total_ms / 1000
+    page.say(f"{answer.model} · identity {answer.identity_version} · {seconds:.1f} s", style="dim")
+    page.say(f"To go on: memoryd ask --conversation {answer.conversation_id} …", style="dim")
+
+
+def hits(page: Page, found: Sequence[Citation], degraded: str | None) -> None:
+    """What a search found, best first."""
+    for number, hit in enumerate(found, 1):
+        citation(page, number, hit, hit.text, score=True)
+    if not found:
+        page.say("Nothing was found.", style="yellow")
+    if degraded:
+        page.block(f"Recall is degraded: {degraded}", style="yellow")
+
+
+def citation(page: Page, number: int, found: Citation, words: str, *, score: bool = False) -> None:
+    """One memory: its day, who speaks, its words, its path."""
+    facts = [found.day]
+    if found.turns:
+        facts.insert(0, found.turns[0].time.strftime("%Y-%m-%d %H:%M"))
+        facts.append(", ".join(dict.fromkeys(turn.speaker for turn in found.turns)))
+    if score:
+        facts.append(f"score {found.score:.3f}")
+    page.say(f"{number:>3}  {' · '.join(facts)}", style="cyan")
+    page.block(words.strip(), indent=5)
+    page.say(f"     {found.path}", style="dim")
+
+
+def status(page: Page, seen: Status, url: str) -> None:
+    """The daemon on one page: where it is, its parts, its models, what it holds."""
+    page.say(f"memoryd {seen.version} at {url}", style="bold")
+    facts = {
+        "you": seen.user,
+        "up": duration(seen.uptime_s),
+        "answers": "yes" if seen.ready.ready else "not yet",
+        "identity": f"version {seen.identity_version}" if seen.identity_version else "none yet",
+        "last day": seen.last_day.isoformat() if seen.last_day else "nothing remembered yet",
+        "memory folder": seen.memory,
+        "state folder": seen.state,
+        "embedder": seen.embedder,
+    }
+    _facts(page, facts)
+    page.say()
+    parts(page, seen.ready.parts)
+    page.say()
+    models(page, seen.ready.models)
+    page.say()
+    _counts(page, seen.counts)
+
+
+def parts(page: Page, seen: Iterable[PartView]) -> None:
+    """A table of the daemon's parts."""
+    table = _table("part", "state", "detail")
+    for part in seen:
+        table.add_row(*_cells(part.name), _state(part.state), *_cells(part.detail))
+    page.print(table)
+
+
+def models(page: Page, seen: Sequence[ModelView]) -> None:
+    """A table of the language models."""
+    if not seen:
+        page.say("No language model is configured.", style="yellow")
+        return
+    table = _table("model", "state", "family", "detail")
+    for model in seen:
+        name = f"{model.name} (default)" if model.default else model.name
+        words = [model.detail or model.path]
+        if model.name == BUILT_IN:
+            words.append("built-in: answers by quoting; name a better one in config.toml, [models]")
+        table.add_row(*_cells(name), _state(model.state), *_cells(model.family, "\n".join(words)))
+    page.print(table)
+
+
+def _counts(page: Page, counts: Counts) -> None:
+    page.say("memory", style="bold")
+    files = f"{counts.files_indexed:,} indexed"
+    if counts.files_skipped:
+        files += f", {counts.files_skipped:,} skipped"
+    if counts.files_quarantined:
+        files += f", {counts.files_quarantined:,} quarantined"
+    if counts.waiting_files:
+        files += f", {counts.waiting_files:,} waiting"
+    vectors = f"{counts.vectors:,}"
+    if counts.outbox:
+        vectors += f", {counts.outbox:,} on their way to Chroma"
+    _facts(
+        page,
+        {
+            "files": files,
+            "conversations": f"{counts.conversations:,}",
+            "turns": f"{counts.turns:,}",
+            "passages": f"{counts.passages:,}",
+            "vectors": vectors,
+            "texts embedded": f"{counts.embedded_texts:,}",
+        },
+    )
+    if counts.files_quarantined:
+        page.say("`memoryd files --state quarantined` says what is wrong with those files.", style="yellow")
+
+
+def files(page: Page, seen: Sequence[FileView]) -> None:
+    """A table of files, each with its reason where one isn't indexed."""
+    if not seen:
+        page.say("No such file.", style="yellow")
+        return
+    table = _table("state", "format", "turns", "passages", "file", numbers={"turns", "passages"})
+    for file in seen:
+        name = Text(clean(file.path))
+        if file.reason:
+            line = "" if file.line is None else f"line {file.line}: "
+            name.append(f"\n  {line}{clean(file.reason)}", style="dim")
+        counts = (f"{file.turns:,}", f"{file.passages:,}")
+        table.add_row(_state(file.state), *_cells(file.format or "–", *counts), name)
+    page.print(table)
+
+
+def identity(page: Page, seen: IdentityView) -> None:
+    """An identity version and its text."""
+    made = seen.created_at.strftime("%Y-%m-%d %H:%M")
+    page.say(f"identity {seen.version} · {made} · {seen.tokens:,} tokens", style="bold")
+    page.say(seen.digest, style="dim")
+    if seen.missing:
+        page.block(f"missing: {', '.join(seen.missing)}", style="yellow")
+    page.say()
+    page.block(seen.text)
+
+
+def replay(page: Page, seen: ReplayView) -> None:
+    """What a replay came to."""
+    read = f"{seen.turns:,} turns read, {seen.kept:,} memories kept, {seen.seconds:.1f} s"
+    match seen.state:
+        case "running":
+            page.say("A replay is running.", style="yellow")
+        case "failed":
+            page.block(f"The replay failed: {seen.error or 'no reason given'}", style="red")
+        case "done":
+            change = "is new" if seen.changed else "is unchanged"
+            page.say(f"identity {seen.identity_version} {change}", style="green")
+            page.say(read)
+            page.say(seen.digest or "", style="dim")
+
+
+def rebuilt(page: Page, seen: Rebuilt) -> None:
+    """What a rebuild made again."""
+    page.say(f"{seen.files:,} files and {seen.passages:,} passages rebuilt, generation {seen.generation}.")
+
+
+def config(page: Page, values: dict[str, object], loaded: LoadedConfig) -> None:
+    """A table of every key, its value and where that came from."""
+    table = _table("key", "value", "from")
+    for key, value in values.items():
+        origin = loaded.origins.get(key, "default")
+        shown = "" if origin != "default" else "dim"
+        written = str(value).lower() if isinstance(value, bool) else str(value) or '""'
+        table.add_row(*_cells(key, written), Text(clean(origin), style=shown))
+    page.print(table)
+    page.say(f"file: {loaded.file or 'none; every key is optional'}", style="dim")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that they fill: `2 h 5 min`."""
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (whole % 60, "s")]
+    first = next((place for place, (amount, _) in enumerate(units) if amount), 3)
+    return " ".join(f"{amount} {unit}" for amount, unit in units[first : first + 2])
+
+
+def _table(*columns: str, numbers: frozenset[str] | set[str] = frozenset()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in columns:
+        # fold: a long path goes on in the next line; rich would cut it.
+        table.add_column(name, overflow="fold", justify="right" if name in numbers else "left")
+    return table
+
+
+def _cells(*texts: str) -> list[Text]:
+    return [Text(clean(text)) for text in texts]
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def _facts(page: Page, facts: dict[str, str]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        table.add_row(*_cells(name, fact))
+    page.print(table)

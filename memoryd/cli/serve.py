@@ -1,0 +1,26 @@
+"""`memoryd run`: hands the process to the daemon. Imports nothing that the daemon doesn't."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from memoryd.errors import MemorydError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def serve(config: Path | None) -> int:
+    """Runs the daemon until it is told to stop. Returns the exit code."""
+    try:
+        from memoryd.api.server import run
+
+        return run(config)
+    except MemorydError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -1,0 +1,411 @@
+"""The composition root: builds every part, starts them in order behind the open port, stops them in reverse.
+
+    lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llm import ModelSettings, State, make_runner
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.bundled import LANGUAGE_MODEL_FILE, ensure_language_model
+from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
+from memoryd.clock import SystemClock
+from memoryd.echo_brain import BUNDLED, BrainSettings, EchoBrain
+from memoryd.embedder import open_embedder
+from memoryd.errors import AlreadyRunningError, MemorydError, NotReadyError, ReplayError, StoreError
+from memoryd.identity import read_manifests
+from memoryd.index_keeper import IndexKeeper
+from memoryd.ingest import Ingest
+from memoryd.journal import Journal
+from memoryd.korean import WordSplitter
+from memoryd.ledger import Ledger
+from memoryd.quotes import Quotes
+from memoryd.recall import Recall
+from memoryd.schedule import Schedule
+from memoryd.users import Users
+from memoryd.watch import Watcher, WatchdogEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
+
+    from llm import Generator
+    from memoryd.config import Config
+    from memoryd.embedder import Embedder
+
+log = logging.getLogger(__name__)
+
+LOCK_FILE = "daemon.lock"
+STOP_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part's state for `/ready`: ready, loading, absent, failed or degraded."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What is there once the memory is open."""
+
+    embedder: Embedder
+    keeper: IndexKeeper
+    watcher: Watcher
+    recall: Recall
+    brain: EchoBrain
+    schedule: Schedule
+
+
+class Daemon:
+    """One memoryd over one state folder.
+
+    Raises:
+        AlreadyRunningError: another daemon owns the state folder.
+        StoreError: the state folder can't be written.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.started_at = self.clock.now()
+        self._lock_file = _lock(config)
+        self.users = Users(config.paths.manifest, config.paths.state)
+        self.journal = Journal(config.paths.memory)
+        self.generators = _generators(config)
+        self._words = WordSplitter()
+        self._ledger: Ledger | None = None
+        self._loop: BootMemoryLoop | None = None
+        self._memory: Memory | None = None
+        self._faults: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begins to open everything; returns at once. `parts` says how far it is."""
+        self._spawn("boot", self._boot)
+
+    def stop(self) -> None:
+        """Stops every part in reverse; what was acknowledged is on disk already."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(STOP_LIMIT_S)
+        memory = self._memory
+        if memory is not None:
+            memory.schedule.stop()
+            memory.watcher.stop()
+            memory.keeper.stop()
+        for generator in self.generators.values():
+            generator.close()
+        if self._ledger is not None:
+            self._ledger.close()
+        self._lock_file.close()
+        log.info("stopped")
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger.
+
+        Raises:
+            NotReadyError: it is being opened.
+            StoreError: it can't be opened.
+        """
+        if self._ledger is None:
+            if "ledger" in self._faults:
+                raise StoreError(self._faults["ledger"])
+            raise NotReadyError("The ledger is being opened; try again in a moment.")
+        return self._ledger
+
+    @property
+    def loop(self) -> BootMemoryLoop:
+        """The replay.
+
+        Raises:
+            NotReadyError: the ledger is being opened.
+        """
+        _ = self.ledger
+        if self._loop is None:
+            raise NotReadyError("The replay is being prepared; try again in a moment.")
+        return self._loop
+
+    @property
+    def memory(self) -> Memory:
+        """Recall and all that it stands on.
+
+        Raises:
+            NotReadyError: it is being opened; the message says what is missing.
+        """
+        if self._memory is None:
+            _ = self.ledger
+            waits = [f"{part.name}: {part.detail or part.state}" for part in self.parts() if part.state != "ready"]
+            raise NotReadyError(f"The memory is being opened ({'; '.join(waits)}). Try again in a moment.")
+        return self._memory
+
+    def remembered(self, path: str) -> None:
+        """Has a file that we wrote ourselves read at once."""
+        if self._memory is not None:
+            self._memory.watcher.note(path, settled=True)
+
+    def rebuild(self) -> int:
+        """Makes everything derived again from files and vectors; returns the new generation's number."""
+        memory = self.memory
+        generation = memory.keeper.rebuild()
+        self.ledger.files.mark_all_stale()
+        memory.watcher.rescan()
+        return generation
+
+    def parts(self) -> list[Part]:
+        """Every part but the models, in the order in which they are started."""
+        return [
+            self._opened("ledger", self._ledger is not None),
+            self._manifest_part(),
+            self._opened("embedder", self._memory is not None),
+            self._index_part(),
+            self._watcher_part(),
+            self._replay_part(),
+        ]
+
+    def answers(self) -> bool:
+        """Whether a question can be answered now (or searched, where models are switched off)."""
+        models = [generator.status().state for generator in self.generators.values()]
+        return self._memory is not None and (State.READY in models or not models)
+
+    def _boot(self) -> None:
+        try:
+            self._ledger = Ledger(self.config.paths.state)
+            self._loop = BootMemoryLoop(
+                ledger=self._ledger,
+                manifest=self.config.paths.manifest,
+                owners=self.users.origin.owners,
+                budget=self.config.replay.token_budget,
+                clock=self.clock,
+            )
+        except MemorydError as error:
+            log.exception("the ledger can't be opened")
+            self._faults["ledger"] = str(error)
+            return
+        self._spawn("models", self._load_models)
+        self._replay("boot")
+        try:
+            self._memory = self._open_memory(self._ledger, self._loop)
+        except MemorydError as error:
+            log.exception("the memory can't be opened")
+            self._faults["embedder"] = str(error)
+            return
+        self._memory.keeper.start()
+        self._memory.watcher.start()
+        self._memory.schedule.start()
+        log.info("the memory is open")
+        self._replay_after_first_scan(self._memory.watcher)
+
+    def _open_memory(self, ledger: Ledger, loop: BootMemoryLoop) -> Memory:
+        config = self.config
+        words = threading.Thread(target=self._words.load, name="kiwi", daemon=True)
+        words.start()
+        embedder = open_embedder(config)
+        words.join()
+        ingest = Ingest(
+            memory=config.paths.memory,
+            ledger=ledger,
+            embedder=embedder,
+            words=self._words,
+            users=self.users,
+            max_file_bytes=config.watch.max_file_bytes,
+            max_tokens=config.passages.max_tokens,
+            batch_size=config.embedding.batch_size,
+        )
+        watcher = Watcher(
+            root=config.paths.memory,
+            events=WatchdogEvents(),
+            read=ingest.read,
+            known=ledger.files.known,
+            clock=self.clock,
+            settle_seconds=config.watch.settle_seconds,
+            rescan_seconds=config.watch.rescan_seconds,
+        )
+        keeper = self._index_keeper(ledger, embedder, ingest.fingerprint, watcher)
+        recall = Recall(
+            ledger=ledger,
+            embedder=embedder,
+            words=self._words,
+            index=lambda: keeper.index,
+            degraded=keeper.degraded,
+            candidates=config.recall.candidates,
+        )
+        return Memory(
+            embedder=embedder,
+            keeper=keeper,
+            watcher=watcher,
+            recall=recall,
+            brain=self._brain(ledger, loop, recall, Quotes(embedder=embedder, words=self._words)),
+            schedule=Schedule(
+                cron=config.replay.cron,
+                timezone=config.replay.timezone,
+                replay=lambda: loop.replay("schedule"),
+            ),
+        )
+
+    def _index_keeper(
+        self, ledger: Ledger, embedder: Embedder, fingerprint: str, watcher: Watcher
+    ) -> IndexKeeper:
+        store = self.config.store
+        server = RemoteChroma(store.chroma_url) if store.chroma_url else ChromaServer(max_file_bytes=store.max_file_bytes)
+        return IndexKeeper(
+            ledger=ledger,
+            server=server,
+            open_index=lambda generation: ChromaIndex(
+                server,
+                embedder=embedder.id,
+                dimension=embedder.dimension,
+                generation=generation,
+                sync_threshold=store.sync_threshold,
+            ),
+            embedder_id=embedder.id,
+            folder=self.config.paths.state / "chroma",
+            fingerprint=fingerprint,
+            batch_size=store.batch_size,
+            files_waiting=watcher.waiting,
+        )
+
+    def _brain(self, ledger: Ledger, loop: BootMemoryLoop, recall: Recall, quotes: Quotes) -> EchoBrain:
+        config = self.config
+        return EchoBrain(
+            recall=recall,
+            quotes=quotes,
+            ledger=ledger,
+            identity=loop.identity,
+            generators=self.generators,
+            journal=self.journal,
+            saved=self.remembered,
+            clock=self.clock,
+            settings=BrainSettings(
+                name=config.being.name,
+                default_model=config.llm.default,
+                passages=config.recall.passages,
+                memory_tokens=config.recall.token_budget,
+                max_tokens=config.llm.max_tokens,
+                temperature=config.llm.temperature,
+            ),
+        )
+
+    def _load_models(self) -> None:
+        """The built-in model first (seconds), then the default, then the rest."""
+        order = dict.fromkeys([BUNDLED, self.config.llm.default, *self.generators])
+        for name in order:
+            generator = self.generators.get(name)
+            if generator is None or self._stopping.is_set():
+                continue
+            if name == BUNDLED:
+                ensure_language_model(self.config.paths.models)
+            generator.load()
+            status = generator.status()
+            log.info("model %s: %s %s", name, status.state, status.detail)
+
+    def _replay(self, trigger: str) -> None:
+        try:
+            self.loop.replay(trigger)
+        except ReplayError as error:
+            log.exception("the replay failed")
+            self._faults["replay"] = str(error)
+
+    def _replay_after_first_scan(self, watcher: Watcher) -> None:
+        """What came into `memory/` while the daemon was down belongs to the identity too."""
+        while not self._stopping.is_set():
+            if watcher.idle.wait(0.5):
+                self._replay("boot")
+                return
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                target()
+            except Exception as error:  # the thread's boundary: the port stays open and says why
+                log.exception("%s failed", name)
+                self._faults[name] = str(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _opened(self, name: str, there: bool) -> Part:
+        fault = self._faults.get(name) or self._faults.get("boot")
+        if there:
+            return Part(name=name, state="ready")
+        return Part(name=name, state="failed" if fault else "loading", detail=fault or "")
+
+    def _manifest_part(self) -> Part:
+        missing = read_manifests(self.config.paths.manifest).missing
+        detail = f"{', '.join(missing)} missing in {self.config.paths.manifest}" if missing else ""
+        return Part(name="manifest", state="degraded" if missing else "ready", detail=detail)
+
+    def _index_part(self) -> Part:
+        if self._memory is None:
+            return self._opened("index", there=False)
+        reason = self._memory.keeper.degraded()
+        return Part(name="index", state="degraded" if reason else "ready", detail=reason or "")
+
+    def _watcher_part(self) -> Part:
+        if self._memory is None:
+            return self._opened("watcher", there=False)
+        watcher = self._memory.watcher
+        if watcher.fault:
+            return Part(name="watcher", state="degraded", detail=watcher.fault)
+        waiting = watcher.waiting()
+        return Part(name="watcher", state="ready", detail=f"{waiting} files to read" if waiting else "")
+
+    def _replay_part(self) -> Part:
+        if "replay" in self._faults:
+            return Part(name="replay", state="degraded", detail=self._faults["replay"])
+        identity = self._loop.identity() if self._loop else None
+        if identity is None:
+            return self._opened("replay", there=False)
+        return Part(name="replay", state="ready", detail=f"identity {identity.version}")
+
+
+def _lock(config: Config) -> IO[str]:
+    """One daemon a state folder: the lock goes with the process, however it ends."""
+    state = config.paths.state
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        file = (state / LOCK_FILE).open("a")
+    except OSError as error:
+        raise StoreError(
+            f"The state folder {state} can't be written: {error.strerror}. Mend its permissions or set paths.state."
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise AlreadyRunningError(
+            f"Another memoryd owns {state}. Stop it first, or give this one its own paths.state."
+        ) from error
+    return file
+
+
+def _generators(config: Config) -> dict[str, Generator]:
+    if not config.llm.enabled:
+        return {}
+    files = {BUNDLED: (BUNDLED, config.paths.models / LANGUAGE_MODEL_FILE)}
+    files |= {name: (model.family, model.path) for name, model in config.models.items()}
+    return {
+        name: make_runner(
+            family,
+            name,
+            ModelSettings(
+                path=path,
+                context_tokens=config.llm.context_tokens,
+                gpu_layers=config.llm.gpu_layers,
+                threads=config.llm.threads,
+            ),
+        )
+        for name, (family, path) in files.items()
+    }

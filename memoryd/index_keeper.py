@@ -1,0 +1,233 @@
+"""Keeps Chroma in step with the ledger: proves it at start, feeds it the outbox, begins a new generation.
+
+    start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving
+                   │ no                          │ no                 │ no
+                   ▼                             └────────┬───────────┘
+             read every file again                 refill the outbox
+                   └──────────────┬───────────────────────┘
+                                  ▼
+                     generation + 1, in an empty folder; recall says `degraded` until it is full
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from memoryd.errors import IndexUnavailableError, MemorydError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
+    from memoryd.ledger import Ledger, OutboxRow
+
+log = logging.getLogger(__name__)
+
+PIPELINE = "pipeline"
+GENERATION = "generation"
+BUILDING = "building"
+SAMPLES = 8
+IDLE_SECONDS = 1.0
+RETRY_SECONDS = 2.0
+STOP_LIMIT_S = 30.0
+
+
+class Embeds(Protocol):
+    """What the keeper must know of the embedder."""
+
+    @property
+    def id(self) -> str:
+        """Names model and prompts."""
+        ...
+
+
+class IndexKeeper:
+    """Owns the Chroma server and the generation in use.
+
+    Args:
+        folder: where generations live, one folder each.
+        open_index: makes the index of a generation number.
+        fingerprint: what passages, vectors and words are made with now.
+        files_waiting: how many files are yet to be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        server: ChromaServer | RemoteChroma,
+        open_index: Callable[[int], ChromaIndex],
+        embedder_id: str,
+        folder: Path,
+        fingerprint: str,
+        batch_size: int,
+        files_waiting: Callable[[], int],
+    ) -> None:
+        self._ledger = ledger
+        self._server = server
+        self._open_index = open_index
+        self._embedder = embedder_id
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._batch_size = batch_size
+        self._files_waiting = files_waiting
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._fault = ""
+        self.proven = threading.Event()
+        self.index = open_index(self.generation)
+
+    @property
+    def generation(self) -> int:
+        """The generation in use, counted from 1."""
+        return int(self._ledger.setting(GENERATION) or 1)
+
+    def start(self) -> None:
+        """Starts Chroma; proving and feeding go on in a thread."""
+        if self._ledger.setting(PIPELINE) != self._fingerprint:
+            self._begin_with_new_pipeline()
+        self._server.start(self._generation_folder())
+        self._remove_old_generations()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Feeds what is left for a bounded time, then ends Chroma."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_LIMIT_S)
+        self._server.stop()
+
+    def degraded(self) -> str | None:
+        """Why recall must not trust the index now, or None."""
+        if self._ledger.setting(BUILDING):
+            total = self._ledger.files.totals().passages
+            return f"the vector index is being made anew ({total - self._ledger.outbox.count()} of {total} passages)"
+        if not self.proven.is_set():
+            return self._fault or "the vector index is being checked"
+        return None
+
+    def rebuild(self) -> int:
+        """Begins a new generation from the ledger; returns its number."""
+        with self._lock:
+            number = self.generation + 1
+            self._ledger.remember(GENERATION, str(number))
+            self._ledger.remember(BUILDING, "1")
+            self._ledger.outbox.refill()
+            self.index = self._open_index(number)
+            self._server.start(self._generation_folder())
+            self._remove_old_generations()
+        log.info("generation %d of the vector index begins", number)
+        return number
+
+    def feed(self) -> int:
+        """Hands one batch of the outbox to Chroma; returns how many changes it took.
+
+        Raises:
+            IndexUnavailableError: Chroma can't be reached; nothing is lost.
+        """
+        with self._lock:
+            rows = self._ledger.outbox.batch(self._embedder, self._batch_size)
+            owners = dict.fromkeys(row.owner for row in rows)
+            for owner in owners:
+                self._apply(owner, [row for row in rows if row.owner == owner])
+            if rows:
+                self._ledger.outbox.clear([row.seq for row in rows])
+            return len(rows)
+
+    def _apply(self, owner: str, rows: list[OutboxRow]) -> None:
+        """The outbox names passages; what is true of each now decides, so that order can't matter."""
+        present = {row.passage_id: row.vector for row in rows if row.vector is not None}
+        gone = {row.passage_id for row in rows if row.vector is None}
+        if present:
+            vectors = np.frombuffer(b"".join(present.values()), "<f4").reshape(len(present), -1)
+            self.index.upsert(owner, list(present), vectors)
+        if gone:
+            self.index.delete(owner, sorted(gone))
+
+    def _begin_with_new_pipeline(self) -> None:
+        """Another embedder, analyser or way of cutting: every file is read again, old and new never mixed."""
+        first = self._ledger.setting(PIPELINE) is None
+        if not first:
+            log.warning("the pipeline has changed to %s: every file is read again", self._fingerprint)
+            self._ledger.files.mark_all_stale()
+            self._ledger.remember(GENERATION, str(self.generation + 1))
+            self._ledger.remember(BUILDING, "1")
+            self.index = self._open_index(self.generation)
+        self._ledger.remember(PIPELINE, self._fingerprint)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self.proven.is_set():
+                    self._prove()
+                took = self.feed()
+                self._fault = ""
+            except IndexUnavailableError as error:
+                log.debug("%s", error)
+                self._fault = str(error)
+                self._stopping.wait(RETRY_SECONDS)
+                continue
+            except Exception as error:  # the thread's boundary: the feed must outlive one bad moment
+                log.exception("feeding Chroma stumbled and goes on")
+                self._fault = str(error)
+                self._stopping.wait(RETRY_SECONDS)
+                continue
+            if took < self._batch_size:
+                self._finish_building()
+                self._stopping.wait(IDLE_SECONDS)
+        self._drain()
+
+    def _prove(self) -> None:
+        """Compares counts, then asks for a few vectors by themselves. A failure begins a new generation."""
+        if self._ledger.setting(BUILDING):
+            self.proven.set()
+            return
+        waiting = self._ledger.outbox.count()
+        for owner, expected in self._ledger.outbox.expected(self._embedder).items():
+            held = self.index.count(owner)
+            if abs(held - expected) > waiting:
+                log.warning("chroma holds %d vectors of %d: it is made anew", held, expected)
+                self.rebuild()
+                break
+        else:
+            if not waiting and not self._samples_found():
+                log.warning("chroma does not find what it holds: it is made anew")
+                self.rebuild()
+        self.proven.set()
+
+    def _samples_found(self) -> bool:
+        samples = self._ledger.vectors.sample(self._embedder, SAMPLES)
+        return all(self.index.finds_itself(owner, vector) for owner, _, vector in samples)
+
+    def _finish_building(self) -> None:
+        if (
+            self._ledger.setting(BUILDING)
+            and not self._ledger.outbox.count()
+            and not self._ledger.files.stale()
+            and not self._files_waiting()
+        ):
+            self._ledger.remember(BUILDING, "")
+            log.info("generation %d of the vector index is whole", self.generation)
+
+    def _drain(self) -> None:
+        try:
+            while self.feed():
+                pass
+        except MemorydError as error:
+            log.warning("the outbox keeps what Chroma could not take: %s", error)
+
+    def _generation_folder(self) -> Path:
+        return self._folder / f"g{self.generation:04d}"
+
+    def _remove_old_generations(self) -> None:
+        keep = self._generation_folder()
+        for old in self._folder.glob("g*"):
+            if old != keep:
+                shutil.rmtree(old, ignore_errors=True)

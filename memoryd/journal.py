@@ -1,0 +1,137 @@
+"""Writes conversations into `memory/` in the native format, appended and on disk before anyone is told so.
+
+    memory/day0315/<user>/2026-03-15_<conversation>.jsonl     one turn a line
+
+The watcher reads them like any other file: there is one way into the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from memoryd.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+LONGEST_LINE_BYTES = 2**22
+SAFE_NAME = re.compile(r"[^\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """A turn on its way to disk; `citations` and `identity_version` say what an answer was built from."""
+
+    role: str
+    speaker: str
+    text: str
+    time: datetime
+    citations: tuple[str, ...] = ()
+    identity_version: int | None = None
+
+
+class Journal:
+    """Appends turns to conversations.
+
+    Args:
+        memory: the folder of day folders.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        self._lock = threading.Lock()
+
+    def append(self, user: str, conversation_id: str, turns: Sequence[Utterance]) -> str:
+        """Writes turns and syncs them to disk; returns the file's path below `memory/`.
+
+        Raises:
+            StoreError: the disk refused; nothing half-written stays behind.
+        """
+        when = turns[0].time
+        name = SAFE_NAME.sub("_", conversation_id)
+        path = f"day{when:%m%d}/{user}/{when:%Y-%m-%d}_{name}.jsonl"
+        data = "".join(_line(conversation_id, turn) for turn in turns).encode()
+        with self._lock:
+            try:
+                _append(self._memory / path, data)
+            except OSError as error:
+                raise StoreError(
+                    f"The conversation could not be written to {path}: {error.strerror}. "
+                    "Free the disk or mend its permissions; nothing of it was kept."
+                ) from error
+        return path
+
+
+def new_conversation_id() -> str:
+    """A fresh id: `c_` and twelve hexadecimal digits."""
+    return f"c_{secrets.token_hex(6)}"
+
+
+def _line(conversation_id: str, turn: Utterance) -> str:
+    fields: dict[str, object] = {
+        "id": f"t_{secrets.token_hex(6)}",
+        "conversation": conversation_id,
+        "time": turn.time.isoformat(timespec="seconds"),
+        "role": turn.role,
+        "speaker": turn.speaker,
+        "text": turn.text,
+    }
+    if turn.citations:
+        fields["citations"] = list(turn.citations)
+    if turn.identity_version is not None:
+        fields["identity_version"] = turn.identity_version
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _append(file: Path, data: bytes) -> None:
+    """Appends whole lines, synced. A failed write is taken back."""
+    fresh = not file.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab+") as out:
+        _mend_tail(file, out)
+        size = out.seek(0, os.SEEK_END)
+        try:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        except OSError:
+            out.truncate(size)
+            raise
+    if fresh:
+        for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
+            _sync_folder(folder)
+
+
+def _mend_tail(file: Path, out: IO[bytes]) -> None:
+    """A crash can leave half a line at the end, never acknowledged. It is set aside in a hidden file, not joined on."""
+    size = out.seek(0, os.SEEK_END)
+    out.seek(max(0, size - LONGEST_LINE_BYTES))
+    tail = out.read().rpartition(b"\n")[2]
+    if not tail:
+        return
+    try:
+        json.loads(tail)
+    except ValueError:
+        with file.with_name(f".{file.name}.torn").open("ab") as aside:
+            aside.write(tail + b"\n")
+        out.truncate(size - len(tail))
+    else:
+        out.seek(0, os.SEEK_END)
+        out.write(b"\n")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name in a folder outlive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

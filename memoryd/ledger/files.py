@@ -1,0 +1,309 @@
+"""Files, conversations and turns: what was said, and what became of each file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from memoryd.ledger.rows import FileRow, FileState, TurnRow
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from memoryd.ledger.database import Database
+    from memoryd.ledger.rows import ConversationRow, NewFile, NewPassage
+
+TURN_COLUMNS = "c.conversation_id, t.idx, t.turn_id, t.role, t.speaker, t.time, t.text, t.citations"
+FILES = """
+    SELECT f.*, (SELECT count(*) FROM passages p WHERE p.file = f.id) AS passages,
+           (SELECT count(*) FROM turns t JOIN conversations c ON t.conversation = c.id WHERE c.file = f.id) AS turns
+    FROM files f
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How much the ledger holds."""
+
+    indexed: int
+    skipped: int
+    quarantined: int
+    conversations: int
+    turns: int
+    passages: int
+    last_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredConversation:
+    """A conversation over all the files that hold a part of it, turns in event order."""
+
+    id: str
+    title: str
+    owners: frozenset[str]
+    paths: tuple[str, ...]
+    turns: tuple[TurnRow, ...]
+
+
+class FileStore:
+    """Reads and replaces files, each in one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def replace(self, file: NewFile) -> None:
+        """Puts a file in place of what was under its path: turns, passages, lexical rows and outbox in one commit.
+
+        Passages that stay the same keep their rows and cost nothing; a file marked stale sends them all to Chroma.
+        """
+        with self._database.write() as connection:
+            old = connection.execute("SELECT id, size FROM files WHERE path = ?", (file.row.path,)).fetchone()
+            stale = old is not None and old["size"] < 0
+            file_id = _put_file(connection, file.row, file.day)
+            outdated = [
+                int(row["id"]) for row in connection.execute("SELECT id FROM conversations WHERE file = ?", (file_id,))
+            ]
+            conversations = [_insert_conversation(connection, file_id, each) for each in file.conversations]
+            kept = _keep_passages(connection, file_id, file, conversations)
+            _drop_passages(connection, file_id, kept)
+            for conversation, rowid in zip(file.conversations, conversations, strict=True):
+                fresh = [passage for passage in conversation.passages if stale or passage.id not in kept]
+                new = [passage for passage in fresh if passage.id not in kept]
+                _insert_passages(connection, file_id, rowid, file.row.owner, new)
+                connection.executemany(
+                    "INSERT INTO outbox (passage_id, owner, vector_key) VALUES (?, ?, ?)",
+                    [(passage.id, file.row.owner, passage.vector_key) for passage in fresh],
+                )
+            connection.executemany("DELETE FROM conversations WHERE id = ?", [(rowid,) for rowid in outdated])
+
+    def refuse(self, row: FileRow, day: str) -> None:
+        """Lists a file that can't be read, with its reason; what was read from it earlier stays."""
+        with self._database.write() as connection:
+            _put_file(connection, row, day)
+
+    def remove(self, path: str) -> bool:
+        """Takes a file and all that came from it out; says whether it was there."""
+        with self._database.write() as connection:
+            row = connection.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()
+            if row is None:
+                return False
+            _drop_passages(connection, row["id"], kept=frozenset())
+            connection.execute("DELETE FROM files WHERE id = ?", (row["id"],))
+            return True
+
+    def mark_all_stale(self) -> None:
+        """Makes every file be read again at the next scan; recall goes on with what is there."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE files SET size = -1")
+
+    def stale(self) -> int:
+        """How many files wait to be read again."""
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT count(*) FROM files WHERE size < 0").fetchone()[0])
+
+    def known(self) -> dict[str, tuple[int, int]]:
+        """path → (size in bytes, mtime in nanoseconds) of every file, as last read."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT path, size, mtime_ns FROM files")
+            return {row["path"]: (row["size"], row["mtime_ns"]) for row in rows}
+
+    def list(self, state: FileState | None = None) -> list[FileRow]:
+        """Every file, or those of one state, by path."""
+        where, values = ("WHERE f.state = ?", [state]) if state else ("", [])
+        with self._database.read() as connection:
+            rows = connection.execute(f"{FILES} {where} ORDER BY f.path", values).fetchall()
+        return [_file_row(row) for row in rows]
+
+    def get(self, path: str) -> FileRow | None:
+        """One file, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(f"{FILES} WHERE f.path = ?", (path,)).fetchone()
+        return row and _file_row(row)
+
+    def conversation(self, conversation_id: str) -> StoredConversation | None:
+        """A conversation with its turns in event order, or None."""
+        with self._database.read() as connection:
+            heads = connection.execute(
+                """SELECT c.title, f.path, f.owner FROM conversations c JOIN files f ON c.file = f.id
+                   WHERE c.conversation_id = ? ORDER BY f.path""",
+                (conversation_id,),
+            ).fetchall()
+            turns = connection.execute(
+                f"""SELECT {TURN_COLUMNS} FROM turns t JOIN conversations c ON t.conversation = c.id
+                    WHERE c.conversation_id = ? ORDER BY t.epoch, c.id, t.idx""",
+                (conversation_id,),
+            ).fetchall()
+        if not heads:
+            return None
+        return StoredConversation(
+            id=conversation_id,
+            title=next((row["title"] for row in heads if row["title"]), ""),
+            owners=frozenset(row["owner"] for row in heads),
+            paths=tuple(dict.fromkeys(row["path"] for row in heads)),
+            turns=tuple(turn_row(row) for row in turns),
+        )
+
+    def all_turns(self, owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
+        """Every turn of these owners with its file's path, in event order, a few at a time."""
+        marks = ", ".join("?" * len(owners))
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"""SELECT f.path, {TURN_COLUMNS} FROM turns t
+                    JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
+                    WHERE f.owner IN ({marks}) ORDER BY t.epoch, f.path, c.conversation_id, t.idx""",
+                list(owners),
+            )
+            for row in rows:
+                yield row["path"], turn_row(row)
+
+    def totals(self) -> Totals:
+        """How much the ledger holds."""
+        with self._database.read() as connection:
+            states = dict(connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+            count = {
+                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                for table in ("conversations", "turns", "passages")
+            }
+            last = connection.execute("SELECT time FROM turns ORDER BY epoch DESC LIMIT 1").fetchone()
+        return Totals(
+            indexed=states.get(FileState.INDEXED, 0),
+            skipped=states.get(FileState.SKIPPED, 0),
+            quarantined=states.get(FileState.QUARANTINED, 0),
+            **count,
+            last_time=datetime.fromisoformat(last["time"]) if last else None,
+        )
+
+
+def turn_row(row: sqlite3.Row) -> TurnRow:
+    """A row with `TURN_COLUMNS` as data."""
+    return TurnRow(
+        id=row["turn_id"],
+        conversation_id=row["conversation_id"],
+        index=row["idx"],
+        role=row["role"],
+        speaker=row["speaker"],
+        time=datetime.fromisoformat(row["time"]),
+        text=row["text"],
+        citations=citations(row["citations"]),
+    )
+
+
+def citations(value: str | None) -> tuple[str, ...]:
+    """Passage ids as the ledger keeps them: a JSON list, or NULL."""
+    return tuple(json.loads(value)) if value else ()
+
+
+def _citations_value(ids: Sequence[str]) -> str | None:
+    return json.dumps(list(ids)) if ids else None
+
+
+def _file_row(row: sqlite3.Row) -> FileRow:
+    return FileRow(
+        path=row["path"],
+        size=row["size"],
+        mtime_ns=row["mtime_ns"],
+        state=FileState(row["state"]),
+        format=row["format"],
+        reason=row["reason"],
+        line=row["line"],
+        owner=row["owner"],
+        turns=row["turns"],
+        passages=row["passages"],
+    )
+
+
+def _put_file(connection: sqlite3.Connection, row: FileRow, day: str) -> int:
+    values = (row.path, row.size, row.mtime_ns, row.state, row.format, row.reason, row.line, row.owner, day)
+    (file_id,) = connection.execute(
+        """INSERT INTO files (path, size, mtime_ns, state, format, reason, line, owner, day)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
+               state = excluded.state, format = excluded.format, reason = excluded.reason, line = excluded.line,
+               owner = excluded.owner, day = excluded.day
+           RETURNING id""",
+        values,
+    ).fetchone()
+    return int(file_id)
+
+
+def _insert_conversation(connection: sqlite3.Connection, file_id: int, conversation: ConversationRow) -> int:
+    (rowid,) = connection.execute(
+        "INSERT INTO conversations (file, conversation_id, title) VALUES (?, ?, ?) RETURNING id",
+        (file_id, conversation.id, conversation.title),
+    ).fetchone()
+    connection.executemany(
+        "INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                rowid,
+                turn.index,
+                turn.id,
+                turn.role,
+                turn.speaker,
+                turn.time.isoformat(),
+                turn.time.timestamp(),
+                turn.text,
+                _citations_value(turn.citations),
+            )
+            for turn in conversation.turns
+        ],
+    )
+    return int(rowid)
+
+
+def _keep_passages(
+    connection: sqlite3.Connection, file_id: int, file: NewFile, conversations: Sequence[int]
+) -> frozenset[str]:
+    """Points the passages that the file still has at its new conversation rows; returns their ids."""
+    old = connection.execute("SELECT passage_id, owner FROM passages WHERE file = ?", (file_id,))
+    had = {row["passage_id"] for row in old if row["owner"] == file.row.owner}
+    kept = [
+        (rowid, passage.id)
+        for conversation, rowid in zip(file.conversations, conversations, strict=True)
+        for passage in conversation.passages
+        if passage.id in had
+    ]
+    connection.executemany("UPDATE passages SET conversation = ? WHERE passage_id = ?", kept)
+    return frozenset(passage_id for _, passage_id in kept)
+
+
+def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset[str]) -> None:
+    rows = connection.execute("SELECT id, passage_id, owner FROM passages WHERE file = ?", (file_id,)).fetchall()
+    gone = [row for row in rows if row["passage_id"] not in kept]
+    connection.executemany("DELETE FROM lexical WHERE rowid = ?", [(row["id"],) for row in gone])
+    connection.executemany("DELETE FROM passages WHERE id = ?", [(row["id"],) for row in gone])
+    connection.executemany(
+        "INSERT INTO outbox (passage_id, owner, vector_key) VALUES (?, ?, NULL)",
+        [(row["passage_id"], row["owner"]) for row in gone],
+    )
+
+
+def _insert_passages(
+    connection: sqlite3.Connection, file_id: int, conversation: int, owner: str, passages: Sequence[NewPassage]
+) -> None:
+    for passage in passages:
+        (rowid,) = connection.execute(
+            """INSERT INTO passages
+                   (passage_id, file, conversation, first, last, kind, owner, time, text, vector_key, citations)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+            (
+                passage.id,
+                file_id,
+                conversation,
+                passage.first,
+                passage.last,
+                passage.kind,
+                owner,
+                passage.time.isoformat(),
+                passage.text,
+                passage.vector_key,
+                _citations_value(passage.citations),
+            ),
+        ).fetchone()
+        connection.execute(
+            "INSERT INTO lexical (rowid, morphemes, bigrams) VALUES (?, ?, ?)",
+            (rowid, passage.morphemes, passage.bigrams),
+        )

@@ -1,0 +1,97 @@
+"""Identity versions, which never change, and the replays that made them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from memoryd.ledger.rows import IdentityRow, ReplayRow
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from memoryd.ledger.database import Database
+
+
+class IdentityStore:
+    """Numbered identities and the log of replays."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def latest(self) -> IdentityRow | None:
+        """The identity in force, or None before the first replay."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT * FROM identities ORDER BY version DESC LIMIT 1").fetchone()
+        return row and _identity(row)
+
+    def get(self, version: int) -> IdentityRow | None:
+        """One version, or None."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT * FROM identities WHERE version = ?", (version,)).fetchone()
+        return row and _identity(row)
+
+    def add(
+        self, *, digest: str, text: str, tokens: int, missing: Sequence[str], created_at: datetime
+    ) -> IdentityRow:
+        """Writes the next version."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                """INSERT INTO identities (digest, created_at, tokens, missing, text) VALUES (?, ?, ?, ?, ?)
+                   RETURNING *""",
+                (digest, created_at.isoformat(), tokens, json.dumps(list(missing)), text),
+            ).fetchone()
+            return _identity(row)
+
+    def log_replay(self, replay: ReplayRow) -> None:
+        """Records a replay that has ended."""
+        with self._database.write() as connection:
+            connection.execute(
+                """INSERT INTO replays (state, trigger, started_at, seconds, turns, kept, changed,
+                       identity_version, digest, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    replay.state,
+                    replay.trigger,
+                    replay.started_at.isoformat(),
+                    replay.seconds,
+                    replay.turns,
+                    replay.kept,
+                    replay.changed,
+                    replay.identity_version,
+                    replay.digest,
+                    replay.error,
+                ),
+            )
+
+    def replays(self, limit: int = 50) -> list[ReplayRow]:
+        """The last replays, newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT * FROM replays ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+        return [
+            ReplayRow(
+                state=row["state"],
+                trigger=row["trigger"],
+                started_at=datetime.fromisoformat(row["started_at"]),
+                seconds=row["seconds"],
+                turns=row["turns"],
+                kept=row["kept"],
+                changed=bool(row["changed"]),
+                identity_version=row["identity_version"],
+                digest=row["digest"],
+                error=row["error"],
+            )
+            for row in rows
+        ]
+
+
+def _identity(row: sqlite3.Row) -> IdentityRow:
+    return IdentityRow(
+        version=row["version"],
+        digest=row["digest"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        tokens=row["tokens"],
+        missing=tuple(json.loads(row["missing"])),
+        text=row["text"],
+    )

@@ -1,0 +1,147 @@
+"""What the ledger takes and gives, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class FileState(StrEnum):
+    """Nothing is silent: every file is one of these."""
+
+    INDEXED = "indexed"
+    SKIPPED = "skipped"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """A file below `memory/` and what became of it.
+
+    Attributes:
+        path: below `memory/`, with forward slashes.
+        size: bytes when it was read; -1 where it must be read again.
+        line: of the fault, 1-based.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    state: FileState
+    format: str | None = None
+    reason: str | None = None
+    line: int | None = None
+    owner: str = ""
+    turns: int = 0
+    passages: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRow:
+    """A turn as it is kept; `time` is aware."""
+
+    id: str
+    conversation_id: str
+    index: int
+    role: str
+    speaker: str
+    time: datetime
+    text: str
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPassage:
+    """A passage on its way in, with its lexical columns."""
+
+    id: str
+    first: int
+    last: int
+    kind: str
+    time: datetime
+    text: str
+    vector_key: bytes
+    morphemes: str
+    bigrams: str
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationRow:
+    """A conversation of one file, with its turns and passages."""
+
+    id: str
+    title: str
+    turns: tuple[TurnRow, ...]
+    passages: tuple[NewPassage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """A file and all that was read from it; replaces what the ledger had under that path."""
+
+    row: FileRow
+    day: str
+    conversations: tuple[ConversationRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPassage:
+    """A passage as recall needs it, with the turns that it covers (without their text)."""
+
+    id: str
+    owner: str
+    kind: str
+    text: str
+    path: str
+    day: str
+    time: datetime
+    conversation_id: str
+    citations: tuple[str, ...]
+    turns: tuple[TurnRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """A change that Chroma has not taken yet: an upsert where `vector` is there, else a deletion."""
+
+    seq: int
+    passage_id: str
+    owner: str
+    vector: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityRow:
+    """A numbered identity.
+
+    Attributes:
+        version: 1 and up; never used twice.
+        digest: SHA-256 of its inputs, hexadecimal.
+        tokens: estimated length.
+        missing: parts that were not there when it was made.
+    """
+
+    version: int
+    digest: str
+    created_at: datetime
+    tokens: int
+    missing: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRow:
+    """One run of `boot_memory_loop`, ended."""
+
+    state: str
+    trigger: str
+    started_at: datetime
+    seconds: float
+    turns: int
+    kept: int
+    changed: bool
+    identity_version: int | None
+    digest: str | None
+    error: str | None = None

@@ -1,0 +1,108 @@
+"""Vectors, kept under embedder and text: nothing is embedded twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from memoryd.ledger.database import Database
+
+EMBEDDED_TEXTS = "embedded_texts"
+# SQLite takes at most 32,766 values in one statement.
+CHUNK = 1000
+
+
+class VectorStore:
+    """float32 vectors as blobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def missing(self, embedder: str, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of the keys that have no vector of this embedder yet."""
+        wanted = list(dict.fromkeys(keys))
+        found: set[bytes] = set()
+        with self._database.read() as connection:
+            for at in range(0, len(wanted), CHUNK):
+                part = wanted[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                rows = connection.execute(
+                    f"SELECT key FROM vectors WHERE embedder = ? AND key IN ({marks})", [embedder, *part]
+                )
+                found |= {row["key"] for row in rows}
+        return set(wanted) - found
+
+    def save(self, embedder: str, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
+        """Keeps vectors as soon as they are computed, and counts them, in one commit."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
+                [(embedder, key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()],
+            )
+            connection.execute(
+                """INSERT INTO counters VALUES (?, ?)
+                   ON CONFLICT (name) DO UPDATE SET value = value + excluded.value""",
+                (EMBEDDED_TEXTS, len(vectors)),
+            )
+
+    def count(self) -> int:
+        """How many vectors there are, of every embedder."""
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT count(*) FROM vectors").fetchone()[0])
+
+    def embedded_texts(self) -> int:
+        """How many texts were ever embedded; equal to `count` when none was embedded twice."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT value FROM counters WHERE name = ?", (EMBEDDED_TEXTS,)).fetchone()
+        return int(row["value"]) if row else 0
+
+    def nearest(
+        self,
+        embedder: str,
+        owners: Sequence[str],
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        waiting_only: bool = False,
+    ) -> list[tuple[str, float]]:
+        """Exact search: (passage id, cosine), best first; what recall uses while Chroma is away.
+
+        Args:
+            query: unit vector, (d,) float32.
+            waiting_only: look only at passages that are in the outbox.
+        """
+        waiting = "AND p.passage_id IN (SELECT passage_id FROM outbox)" if waiting_only else ""
+        marks = ", ".join("?" * len(owners))
+        best: list[tuple[str, float]] = []
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"""SELECT p.passage_id, v.vector FROM passages p
+                    JOIN vectors v ON v.key = p.vector_key AND v.embedder = ? WHERE p.owner IN ({marks}) {waiting}""",
+                [embedder, *owners],
+            )
+            while part := rows.fetchmany(CHUNK * 4):
+                matrix = np.frombuffer(b"".join(row["vector"] for row in part), "<f4").reshape(len(part), -1)
+                scores = matrix @ query
+                top = np.argsort(-scores)[:k]
+                best += [(part[i]["passage_id"], float(scores[i])) for i in top]
+                best = sorted(best, key=lambda pair: (-pair[1], pair[0]))[:k]
+        return best
+
+    def sample(self, embedder: str, count: int) -> list[tuple[str, str, NDArray[np.float32]]]:
+        """(owner, passage id, vector) of a few passages spread over the ledger, to prove an index with."""
+        with self._database.read() as connection:
+            (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+            step = max(1, total // count)
+            rows = connection.execute(
+                """SELECT p.owner, p.passage_id, v.vector FROM passages p
+                   JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
+                   WHERE p.id % ? = 0 ORDER BY p.id DESC LIMIT ?""",
+                (embedder, step, count),
+            ).fetchall()
+        return [(row["owner"], row["passage_id"], np.frombuffer(row["vector"], "<f4")) for row in rows]

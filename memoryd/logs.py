@@ -1,0 +1,37 @@
+"""Logging: one line an event on stderr and in `state/logs/memoryd.log`, which rotates and is gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import shutil
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+FILE_BYTES = 4 * 2**20
+FILES_KEPT = 5
+# These libraries log a line a request, which says nothing to memoryd's user.
+NOISY = ("httpx", "httpcore", "chromadb", "sentence_transformers", "apscheduler", "watchdog", "urllib3")
+
+
+def setup_logging(level: str, folder: Path) -> None:
+    """Sends the root logger to stderr and to a rotating file in `folder` (made if missing)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = RotatingFileHandler(
+        folder / "memoryd.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
+    )
+    file.namer = lambda name: f"{name}.gz"
+    file.rotator = _gzip
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), file]
+    logging.basicConfig(level=level.upper(), format=FORMAT, handlers=handlers, force=True)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _gzip(source: str, target: str) -> None:
+    with Path(source).open("rb") as plain, gzip.open(target, "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    os.unlink(source)  # noqa: PTH108  (the handler hands over plain strings)

@@ -1,0 +1,213 @@
+"""Turns to passages: an exchange where it fits, cut at sentence ends where it doesn't.
+
+    turns ──▶ exchanges (a speaker, the answers, until that speaker speaks again)
+                 │ fits in max_tokens          │ too long
+                 ▼                             ▼
+              one passage            pieces of whole sentences, each under the words that opened the exchange
+
+An answer that memoryd itself built from memories is a passage of its own (kind `reply`), apart from what the
+person said, so that recall can tell what was said from what was repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from memoryd.korean import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+# How much of the words that opened an exchange stands over its later pieces, in characters.
+OPENING_CHARACTERS = 80
+
+
+class Kind(StrEnum):
+    """What a passage holds."""
+
+    SAID = "said"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedTurn:
+    """A turn whose time is known, as the ledger keeps it.
+
+    Attributes:
+        id: the id that the file gave.
+        index: 0-based place in its conversation.
+        time: aware.
+    """
+
+    id: str
+    index: int
+    role: str
+    speaker: str
+    time: datetime
+    text: str
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A run of turns that is embedded and found as one.
+
+    Attributes:
+        id: a digest of place and content: the same file gives the same ids, always.
+        first: index of the first turn that it covers.
+        last: index of the last one.
+        text: the words, each turn after its speaker's name.
+        embedded: what the embedder reads: the words, under the exchange's opening where they are a later piece.
+        time: of the first turn.
+        citations: for a reply, the passages that it was built from.
+    """
+
+    id: str
+    first: int
+    last: int
+    kind: Kind
+    text: str
+    embedded: str
+    time: datetime
+    citations: tuple[str, ...] = ()
+
+    @property
+    def vector_key(self) -> bytes:
+        """What the vector is kept under: a digest of the embedded text."""
+        return hashlib.sha256(self.embedded.encode(errors="surrogatepass")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A sentence of a turn, and its length in tokens."""
+
+    turn: DatedTurn
+    text: str
+    tokens: int
+
+
+def make_passages(
+    path: str,
+    conversation_id: str,
+    turns: Sequence[DatedTurn],
+    *,
+    count_tokens: Callable[[Sequence[str]], list[int]],
+    max_tokens: int,
+) -> list[Passage]:
+    """Cuts a conversation into passages; every turn is covered, nothing is left out.
+
+    Args:
+        path: the file's path below `memory/`.
+        count_tokens: lengths of texts in the embedder's tokens.
+        max_tokens: the longest passage.
+    """
+    passages = []
+    for exchange in exchanges(turns):
+        opening = _opening(exchange)
+        for piece_number, piece in enumerate(_pieces(exchange, count_tokens, max_tokens)):
+            place = f"{path}\0{conversation_id}\0{exchange[0].index}\0{piece_number}"
+            passages.append(_passage(place, piece, opening if piece_number else ""))
+    return passages
+
+
+def exchanges(turns: Sequence[DatedTurn]) -> Iterator[list[DatedTurn]]:
+    """Groups turns: an exchange ends when the one who opened it speaks again after an answer."""
+    group: list[DatedTurn] = []
+    for turn in turns:
+        if not turn.text.strip():
+            continue
+        answered = bool(group) and any(other.speaker != group[0].speaker for other in group)
+        opener_again = answered and turn.speaker == group[0].speaker
+        if group and (opener_again or turn.citations or group[-1].citations):
+            yield group
+            group = []
+        group.append(turn)
+    if group:
+        yield group
+
+
+def _opening(exchange: Sequence[DatedTurn]) -> str:
+    first = exchange[0]
+    words = " ".join(first.text.split())
+    return f"{first.speaker}: {words[:OPENING_CHARACTERS]}"
+
+
+def _pieces(
+    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+) -> Iterator[list[_Line]]:
+    whole = [f"{turn.speaker}: {turn.text}" for turn in exchange]
+    lengths = count_tokens(whole)
+    if sum(lengths) <= max_tokens:
+        yield [_Line(turn, turn.text, n) for turn, n in zip(exchange, lengths, strict=True)]
+        return
+    piece: list[_Line] = []
+    used = 0
+    for line in _lines(exchange, count_tokens, max_tokens):
+        if piece and used + line.tokens > max_tokens:
+            yield piece
+            piece, used = [], 0
+        piece.append(line)
+        used += line.tokens
+    if piece:
+        yield piece
+
+
+def _lines(
+    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+) -> Iterator[_Line]:
+    for turn in exchange:
+        texts = sentences(turn.text)
+        for text, tokens in zip(texts, count_tokens(texts), strict=True):
+            if tokens <= max_tokens:
+                yield _Line(turn, text, tokens)
+            else:
+                yield from _cut(turn, text, count_tokens, max_tokens)
+
+
+def _cut(
+    turn: DatedTurn, text: str, count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+) -> Iterator[_Line]:
+    """Halves a sentence, at a space where there is one, until each part fits."""
+    stack = [text]
+    while stack:
+        part = stack.pop()
+        tokens = count_tokens([part])[0]
+        if tokens <= max_tokens or len(part) < 2:
+            yield _Line(turn, part, tokens)
+            continue
+        middle = len(part) // 2
+        space = part.rfind(" ", 1, middle + 1)
+        at = space if space > middle // 2 else middle
+        stack += [part[at:], part[:at]]
+
+
+def _passage(place: str, piece: Sequence[_Line], opening: str) -> Passage:
+    first, last = piece[0].turn, piece[-1].turn
+    text = _written(piece)
+    embedded = f"{opening}\n{text}" if opening else text
+    reply = bool(first.citations)
+    mark = f"{place}\0{first.time.isoformat()}\0{embedded}"
+    return Passage(
+        id="p_" + hashlib.sha256(mark.encode(errors="surrogatepass")).hexdigest()[:24],
+        first=first.index,
+        last=last.index,
+        kind=Kind.REPLY if reply else Kind.SAID,
+        text=text,
+        embedded=embedded,
+        time=first.time,
+        citations=first.citations,
+    )
+
+
+def _written(piece: Sequence[_Line]) -> str:
+    """Lines as they were, the speaker's name where a turn begins."""
+    parts: list[str] = []
+    turn: DatedTurn | None = None
+    for line in piece:
+        parts.append(line.text if line.turn is turn else f"{line.turn.speaker}: {line.text}")
+        turn = line.turn
+    return "\n".join(parts)

@@ -1,0 +1,90 @@
+"""Who may see what: the origin, whose id is in `manifest/origin_id.txt`, and the owner of each file.
+
+    memory/day0315/talk.txt          shared
+    memory/day0315/<user>/talk.txt   that user's own
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memoryd.errors import UnauthorizedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARED = ""
+DEFAULT_ORIGIN = "origin"
+ORIGIN_FILE = "origin_id.txt"
+TOKEN_FILE = "origin.token"  # noqa: S105  (a file's name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Someone with a token."""
+
+    id: str
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose files this user recalls: what is shared and their own."""
+        return (SHARED, self.id)
+
+
+class Users:
+    """The people that the daemon knows: for now the origin alone.
+
+    The token is made at first start and kept as `origin.token` (mode 0600) in the state folder.
+    """
+
+    def __init__(self, manifest: Path, state: Path) -> None:
+        self.origin = User(id=_origin_id(manifest))
+        self._token = _token(state / TOKEN_FILE)
+
+    def of_token(self, token: str | None) -> User:
+        """The user whose token it is.
+
+        Raises:
+            UnauthorizedError: none, or nobody's.
+        """
+        if token is None or not hmac.compare_digest(_digest(token), _digest(self._token)):
+            raise UnauthorizedError(
+                f"This call needs a bearer token. The origin's is in the state folder, file {TOKEN_FILE}; "
+                "set MEMORYD_TOKEN to it."
+            )
+        return self.origin
+
+    def owner_of(self, path: str) -> str:
+        """Whose a file below `memory/` is: a folder with a user's id inside a day folder is that user's."""
+        parts = path.split("/")
+        return parts[1] if len(parts) > 2 and parts[1] == self.origin.id else SHARED
+
+
+def _origin_id(manifest: Path) -> str:
+    try:
+        words = (manifest / ORIGIN_FILE).read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError):
+        words = []
+    # The id names a folder.
+    return words[0].replace("/", "_") if words else DEFAULT_ORIGIN
+
+
+def _token(file: Path) -> str:
+    if file.is_file() and (kept := file.read_text(encoding="utf-8").strip()):
+        return kept
+    token = secrets.token_urlsafe(32)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(token + "\n")
+    partial.rename(file)
+    return token
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,273 @@
+"""Which files have changed and settled, and the one thread that reads them in.
+
+    inotify ──▶ note(path) ──▶ pending ──settled──▶ ingest
+    scan at start, and every hour ─┘
+
+A file is settled once its size and time have stayed the same for `settle_seconds`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from memoryd.errors import MemorydError
+from memoryd.ingest import UnsettledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from memoryd.clock import Clock
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 5.0
+STOP_LIMIT_S = 20.0
+# Left by editors, browsers and copy programs while they write.
+TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", ".swx", "~")
+
+# Size in bytes, mtime in nanoseconds.
+Signature = tuple[int, int]
+
+
+class FileEvents(Protocol):
+    """Where notices of changes come from; `memoryd.testing.FakeFileEvents` is its fake."""
+
+    def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
+        """Begins; `notice(path, is_folder)` is called from any thread."""
+        ...
+
+    def stop(self) -> None:
+        """Ends; no notice comes after it."""
+        ...
+
+
+class WatchdogEvents:
+    """inotify through watchdog, all folders below the root."""
+
+    def __init__(self) -> None:
+        self._observer = Observer()
+
+    def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
+        """Begins to listen."""
+        self._observer.schedule(_Handler(notice), str(root), recursive=True)
+        self._observer.start()
+
+    def stop(self) -> None:
+        """Ends in a bounded time."""
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(STOP_LIMIT_S)
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, notice: Callable[[Path, bool], None]) -> None:
+        self._notice = notice
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # Opening and reading a file change nothing; noticing them would make our own reading a change.
+        if event.event_type in {"opened", "closed_no_write"}:
+            return
+        for path in (event.src_path, event.dest_path):
+            if path:
+                self._notice(Path(os.fsdecode(path)), event.is_directory)
+
+
+@dataclass(slots=True)
+class _Pending:
+    signature: Signature | None
+    due: float
+
+
+class Watcher:
+    """Keeps the ledger in step with `memory/`.
+
+    Args:
+        read: brings the ledger up to date with one path.
+        known: what the ledger has read, path → (size, mtime in ns).
+        settle_seconds: how long a file must stay the same.
+        rescan_seconds: between two comparisons of the whole folder; 0 for never.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        events: FileEvents,
+        read: Callable[[str], None],
+        known: Callable[[], dict[str, Signature]],
+        clock: Clock,
+        settle_seconds: float,
+        rescan_seconds: float,
+    ) -> None:
+        self._root = root
+        self._events = events
+        self._read = read
+        self._known = known
+        self._clock = clock
+        self._settle = settle_seconds
+        self._rescan = rescan_seconds
+        self._lock = threading.Lock()
+        self._pending: dict[str, _Pending] = {}
+        self._next_scan = float("-inf")
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self.scanned = False
+        self.idle = threading.Event()
+        self.fault = ""
+
+    def start(self) -> None:
+        """Listens first, then scans, so that no change falls between."""
+        self._events.start(self._root, self._notice)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes the file in hand, reads no other, and returns in a bounded time."""
+        self._stopping.set()
+        self._wake.set()
+        self._events.stop()
+        if self._thread.is_alive():
+            self._thread.join(STOP_LIMIT_S)
+
+    def waiting(self) -> int:
+        """How many files are noticed and not yet read."""
+        with self._lock:
+            return len(self._pending)
+
+    def note(self, path: str, *, settled: bool = False) -> None:
+        """Marks a path as changed; `settled` where the writer says that it is whole."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._pending[path] = _Pending(self._signature(path), now if settled else now + self._settle)
+        self._wake.set()
+
+    def rescan(self) -> None:
+        """Compares the whole folder with the ledger, soon."""
+        with self._lock:
+            self._next_scan = float("-inf")
+        self._wake.set()
+
+    def step(self) -> float:
+        """Does what is due now; returns the seconds until something more is."""
+        if self._clock.monotonic() >= self._next_scan:
+            self._scan()
+        for path in self._due():
+            if self._stopping.is_set():
+                break
+            self._take(path)
+        now = self._clock.monotonic()
+        with self._lock:
+            times = [pending.due for pending in self._pending.values()]
+        if self.scanned and not times:
+            self.idle.set()
+        return max(0.0, min([*times, self._next_scan]) - now)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                pause = self.step()
+            except Exception as error:  # the thread's boundary: one bad moment must not end the watch
+                log.exception("the watcher stumbled and goes on")
+                self.fault = str(error)
+                pause = RETRY_SECONDS
+            self._wake.wait(min(pause, 3600.0))
+
+    def _notice(self, path: Path, is_folder: bool) -> None:
+        try:
+            relative = path.relative_to(self._root).as_posix()
+        except ValueError:
+            return
+        if is_folder:
+            # A folder moved in or out brings no notice for each file in it.
+            with self._lock:
+                self._next_scan = min(self._next_scan, self._clock.monotonic() + self._settle)
+            self._wake.set()
+        elif not ignored(relative):
+            self.note(relative)
+
+    def _scan(self) -> None:
+        """Notes every file that differs from the ledger, in event order of their day folders."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._next_scan = now + self._rescan if self._rescan else float("inf")
+        known = self._known()
+        on_disk = dict(self._files())
+        changed = [path for path, signature in on_disk.items() if known.get(path) != signature]
+        gone = [path for path in known if path not in on_disk]
+        age = self._clock.now().timestamp()
+        with self._lock:
+            for path in [*sorted(changed), *sorted(gone)]:
+                signature = on_disk.get(path)
+                old_enough = signature is None or age - signature[1] / 1e9 >= self._settle
+                self._pending.setdefault(path, _Pending(signature, now if old_enough else now + self._settle))
+        self.scanned = True
+        if changed or gone:
+            log.info("scan: %d files to read, %d gone, %d unchanged", len(changed), len(gone), len(on_disk) - len(changed))
+
+    def _files(self) -> Iterator[tuple[str, Signature]]:
+        for folder, folders, names in os.walk(self._root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in names:
+                path = Path(folder, name)
+                relative = path.relative_to(self._root).as_posix()
+                signature = None if ignored(relative) else self._signature(relative)
+                if signature:
+                    yield relative, signature
+
+    def _due(self) -> list[str]:
+        """Takes the settled paths off the list; one that has changed since waits again."""
+        now = self._clock.monotonic()
+        due = []
+        with self._lock:
+            for path, pending in list(self._pending.items()):
+                if pending.due > now:
+                    continue
+                signature = self._signature(path)
+                if signature == pending.signature:
+                    due.append(path)
+                else:
+                    self._pending[path] = _Pending(signature, now + self._settle)
+        return due
+
+    def _take(self, path: str) -> None:
+        """Reads one file; it counts as waiting until it is in the ledger."""
+        with self._lock:
+            taken = self._pending.get(path)
+        try:
+            self._read(path)
+            self.fault = ""
+        except UnsettledError:
+            self.note(path)
+            return
+        except MemorydError as error:
+            log.exception("%s could not be stored; it is tried again in %g s", path, RETRY_SECONDS)
+            self.fault = str(error)
+            with self._lock:
+                self._pending[path] = _Pending(self._signature(path), self._clock.monotonic() + RETRY_SECONDS)
+            return
+        with self._lock:
+            # A notice that came meanwhile has put another entry there; that one stays.
+            if self._pending.get(path) is taken:
+                del self._pending[path]
+
+    def _signature(self, path: str) -> Signature | None:
+        try:
+            status = (self._root / path).lstat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+
+def ignored(path: str) -> bool:
+    """Hidden and temporary files, which are not conversations."""
+    parts = path.split("/")
+    return any(part.startswith(".") for part in parts) or parts[-1].lower().endswith(TEMPORARY)
