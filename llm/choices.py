@@ -1,12 +1,11 @@
-"""Choosing among given sentences: the grammar that allows nothing else, and when the choice is made.
+"""Choosing among given sentences: what the model may say next, and when the choice is made.
 
-    sentences ──tokenize──▶ root ::= <[12]> <[7]> <[9]> | <[12]> <[8]> | …
-                                     ──── once only one is left, the rest of it is known and not computed
+    sentences ──tokenize──▶ 12 7 9 end │ 12 8 end │ …
+                                  ──── once only one is left, the rest of it is known and not computed
 
-The grammar is written in tokens, not in text: in text it would also allow a syllable byte by byte, and a
-small model falls into bytes. It needs no escaping either.
-
-Token literals: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md#tokens
+A grammar of a few fixed sentences, written in tokens. llama.cpp's own grammar sampler looks at the whole
+vocabulary (262,144 tokens) at each step, lets a small model spell a syllable byte by byte, and ends the
+process where no token fits (a sentence with NUL in it is enough; seen on llama-cpp-python 0.3.36).
 """
 
 from __future__ import annotations
@@ -19,31 +18,33 @@ if TYPE_CHECKING:
 
 
 class Choices:
-    """The sentences by their tokens; `sentences` that have the same tokens count as one, the first."""
+    """The sentences by their tokens, each with the end token after it.
 
-    def __init__(self, sentences: Sequence[str], tokenize: Callable[[str], list[int]]) -> None:
-        self._sentences = {tuple(tokenize(sentence)): sentence for sentence in reversed(sentences)}
+    Sentences that have the same tokens count as one, the first.
+    """
 
-    @property
-    def grammar(self) -> str:
-        """GBNF that allows each sentence and nothing else."""
-        literals = (" ".join(f"<[{token}]>" for token in tokens) for tokens in self._sentences)
-        return "root ::= " + " | ".join(literal or '""' for literal in literals)
+    def __init__(self, sentences: Sequence[str], tokenize: Callable[[str], list[int]], end: int) -> None:
+        self._sentences: dict[tuple[int, ...], str] = {}
+        for sentence in sentences:
+            self._sentences.setdefault((*tokenize(sentence), end), sentence)
 
     @property
     def longest_search(self) -> int:
-        """The most tokens that it can take until one sentence is left, an end token among them."""
+        """The most tokens that it can take until one sentence is left."""
         return 1 + max((_shared(one, other) for one, other in pairwise(sorted(self._sentences))), default=0)
 
     def decided(self, said: Sequence[int]) -> str | None:
         """The only sentence that begins with these tokens, or None while there are several."""
-        start = tuple(said)
-        left = [sentence for tokens, sentence in self._sentences.items() if tokens[: len(start)] == start]
-        return left[0] if len(left) == 1 else None
+        left = self._left(said)
+        return self._sentences[left[0]] if len(left) == 1 else None
 
-    def ended(self, said: Sequence[int]) -> str:
-        """The sentence that these are all tokens of."""
-        return self._sentences[tuple(said)]
+    def next_tokens(self, said: Sequence[int]) -> list[int]:
+        """The tokens that may follow while it is undecided, in the order of the sentences."""
+        return [tokens[len(said)] for tokens in self._left(said)]
+
+    def _left(self, said: Sequence[int]) -> list[tuple[int, ...]]:
+        start = tuple(said)
+        return [tokens for tokens in self._sentences if tokens[: len(start)] == start]
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -18,12 +19,11 @@ import llama_cpp
 from llama_cpp import _internals as llama_internals
 from llama_cpp import llama as llama_high_level
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-from llama_cpp.llama_grammar import LlamaGrammar
 
 from llm.base import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from llm.base import ModelSettings
 
@@ -107,28 +107,38 @@ class LlamaCppModel:
         self._formatter = self._compile(template) if template else None
 
     @property
+    def end_token(self) -> int:
+        """The token that ends an answer."""
+        return max(self._llama.token_eos(), 0)
+
+    @property
     def has_template(self) -> bool:
         """Whether `render` can be used."""
         return self._formatter is not None
 
     def render(self, messages: list[dict[str, Any]]) -> str:
-        """Puts messages through the chat template (sandboxed Jinja).
-
-        A control token that a message's text spells out is broken with a word joiner first: the rendered
-        text is tokenised as a whole, and nobody's words may end a turn or open the system's.
+        """Puts messages (made `harmless`) through the chat template (sandboxed Jinja).
 
         Raises:
             ValueError: the template refuses the conversation.
         """
         if self._formatter is None:
             raise ValueError("no chat template")
-        harmless: list[Any] = [
-            message | {"content": self._harmless(message["content"])} for message in messages
-        ]
+        chat: list[Any] = messages
         try:
-            return str(self._formatter(messages=harmless).prompt)
+            return str(self._formatter(messages=chat).prompt)
         except (jinja2.TemplateError, TypeError) as error:
             raise ValueError(str(error)) from error
+
+    def harmless(self, text: str) -> str:
+        """A message's text, with each control token that it spells out broken by a word joiner.
+
+        A chat template's text is tokenised as a whole; nobody's words may end a turn or open the system's.
+        """
+        while controls := [token for token in self.tokenize(text, control=True) if self._is_control(token)]:
+            for spelt in {self._token_text(token) for token in controls}:
+                text = text.replace(spelt, spelt[:1] + WORD_JOINER + spelt[1:])
+        return text
 
     def tokenize(self, text: str, *, control: bool = False) -> list[int]:
         """Token ids of a text, without a start token; `control`: whether control tokens are meant as such."""
@@ -142,34 +152,48 @@ class LlamaCppModel:
             tokens.insert(0, bos)
         return tokens
 
-    def answer(
-        self, prompt: list[int], *, temperature: float, seed: int, grammar: str | None = None
-    ) -> Generator[int]:
-        """The tokens of the answer, up to the model's own end.
+    def answer(self, prompt: list[int], *, temperature: float, seed: int) -> Generator[int]:
+        """The tokens of a free answer, up to the model's own end.
 
         Whatever the KV cache holds of the prompt's beginning is used again.
 
         Raises:
             ModelError: llama.cpp failed; the next answer starts afresh.
         """
-        self._llama.computed = self.cached_tokens = 0
         self._llama.set_seed(seed)
-        tokens = self._llama.generate(
-            prompt,
-            temp=max(temperature, 0.0),
-            grammar=None if grammar is None else LlamaGrammar.from_string(grammar, verbose=False),
-        )
-        with contextlib.closing(tokens):
-            try:
-                for count, token in enumerate(tokens):
-                    if not count:
-                        self.cached_tokens = len(prompt) - self._llama.computed
-                    if llama_cpp.llama_vocab_is_eog(self._vocab, token):
-                        return
-                    yield token
-            except RuntimeError as error:
-                self._llama.reset()  # type: ignore[no-untyped-call]
-                raise ModelError(" ".join([f"llama.cpp failed: {error}.", *_errors.lines])) from error
+        with self._started(prompt, temperature) as tokens:
+            for token in tokens:
+                if llama_cpp.llama_vocab_is_eog(self._vocab, token):
+                    return
+                yield token
+
+    def choose(self, prompt: list[int], next_tokens: Callable[[Sequence[int]], list[int]]) -> Generator[int]:
+        """The likeliest token of those that `next_tokens` allows after the ones before, as often as asked.
+
+        Raises:
+            ModelError: llama.cpp failed; the next answer starts afresh.
+        """
+        said: list[int] = []
+        with self._started(prompt):
+            while True:
+                likelihood = llama_cpp.llama_get_logits_ith(self._llama.ctx, -1)
+                token = max(next_tokens(said), key=likelihood.__getitem__)
+                yield token
+                said.append(token)
+                self._llama.eval([token])
+
+    @contextlib.contextmanager
+    def _started(self, prompt: list[int], temperature: float = 0.0) -> Generator[Iterator[int]]:
+        """Computes the prompt; the tokens that llama.cpp then samples, if they are taken."""
+        self._llama.computed = 0
+        try:
+            with contextlib.closing(self._llama.generate(prompt, temp=max(temperature, 0.0))) as tokens:
+                first = next(tokens)
+                self.cached_tokens = len(prompt) - self._llama.computed
+                yield chain([first], tokens)
+        except RuntimeError as error:
+            self._llama.reset()  # type: ignore[no-untyped-call]
+            raise ModelError(" ".join([f"llama.cpp failed: {error}.", *_errors.lines])) from error
 
     def token_bytes(self, token: int) -> bytes:
         """What a token says, often a part of a character; control tokens are spelt out.
@@ -193,12 +217,6 @@ class LlamaCppModel:
             )
         except jinja2.TemplateError as error:
             raise ModelError(f"the chat template is broken: {error}") from error
-
-    def _harmless(self, text: str) -> str:
-        while controls := [token for token in self.tokenize(text, control=True) if self._is_control(token)]:
-            for spelt in {self._token_text(token) for token in controls}:
-                text = text.replace(spelt, spelt[:1] + WORD_JOINER + spelt[1:])
-        return text
 
     def _is_control(self, token: int) -> bool:
         control = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN

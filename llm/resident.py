@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm.answer_text import OPEN, AnswerText, Thought
@@ -131,7 +132,7 @@ class ResidentModel:
             tokens = self._fitting(model, prompt, request.max_tokens)
             return self._write(model, tokens, request, self._answer_text(prompt))
         space = "" if prompt.control else " "  # a transcript's label ends with its colon
-        choices = Choices(request.choices, lambda sentence: model.tokenize(space + sentence))
+        choices = Choices(request.choices, lambda text: model.tokenize(space + text), model.end_token)
         if (only := choices.decided(())) is not None:
             return self._say(only)
         return self._choose(model, self._fitting(model, prompt, choices.longest_search), choices)
@@ -157,11 +158,10 @@ class ResidentModel:
         return model
 
     def _prompt(self, model: LlamaCppModel, request: GenerateRequest) -> Prompt:
-        return (
-            from_template(request.messages, model.render)
-            if model.has_template
-            else transcript(request.messages)
-        )
+        if not model.has_template:
+            return transcript(request.messages)
+        messages = [replace(message, text=model.harmless(message.text)) for message in request.messages]
+        return from_template(messages, model.render)
 
     def _fitting(self, model: LlamaCppModel, prompt: Prompt, room: int) -> list[int]:
         tokens = model.prompt_tokens(prompt.text, control=prompt.control)
@@ -179,17 +179,7 @@ class ResidentModel:
             thought = Thought.THINKING if prompt.text.rstrip().endswith(OPEN) else Thought.NOT_YET
         return AnswerText(stop=(*prompt.stop, *self._family.stop), thought=thought)
 
-    def _tokens(
-        self,
-        model: LlamaCppModel,
-        prompt: list[int],
-        *,
-        temperature: float = 0.0,
-        seed: int = 0,
-        grammar: str | None = None,
-    ) -> Generator[int]:
-        """The answer's tokens for as long as the model stays loaded."""
-        tokens = model.answer(prompt, temperature=temperature, seed=seed, grammar=grammar)
+    def _while_loaded(self, model: LlamaCppModel, tokens: Generator[int]) -> Generator[int]:
         with contextlib.closing(tokens):
             while self._model is model:
                 try:
@@ -222,21 +212,20 @@ class ResidentModel:
     def _choose(self, model: LlamaCppModel, prompt: list[int], choices: Choices) -> Generator[Piece]:
         with self._turn:
             said: list[int] = []
-            sentence = None
-            with contextlib.closing(self._tokens(model, prompt, grammar=choices.grammar)) as tokens:
-                for token in tokens:
-                    said.append(token)
-                    if (sentence := choices.decided(said)) is not None:
-                        break
+            tokens = self._while_loaded(model, model.choose(prompt, choices.next_tokens))
+            with contextlib.closing(tokens):
+                while (sentence := choices.decided(said)) is None:
+                    said.append(next(tokens))
             usage = _usage(model, prompt, len(said))
-        yield Piece(text=choices.ended(said) if sentence is None else sentence, usage=usage)
+        yield Piece(text=sentence, usage=usage)
 
     def _write(
         self, model: LlamaCppModel, prompt: list[int], request: GenerateRequest, answer: AnswerText
     ) -> Generator[Piece]:
         with self._turn:
             count = 0
-            tokens = self._tokens(model, prompt, temperature=request.temperature, seed=request.seed)
+            sampled = model.answer(prompt, temperature=request.temperature, seed=request.seed)
+            tokens = self._while_loaded(model, sampled)
             with contextlib.closing(tokens):
                 for token in tokens:
                     count += 1

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from memoryd_client import AskAnswer
 
-DROPPED = "day0315/rooftop_garden.jsonl"
+DROPPED = "day0315/rooftop.jsonl"
 CONVERSATION = """\
 {"id": "g1", "conversation": "rooftop-garden", "time": "2026-03-15T18:10:00+09:00", "role": "user", "speaker": "지훈", "text": "오늘 옥상 텃밭에 방울토마토 모종 여섯 개 심었어."}
 {"id": "g2", "conversation": "rooftop-garden", "time": "2026-03-15T18:11:00+09:00", "role": "assistant", "speaker": "에코", "text": "봄이 왔네요. 물은 언제 주기로 하셨어요?"}
 {"id": "g3", "conversation": "rooftop-garden", "time": "2026-03-15T18:12:00+09:00", "role": "user", "speaker": "지훈", "text": "방울토마토 물은 화요일하고 금요일 아침에 주기로 했어."}
 {"id": "g4", "conversation": "rooftop-garden", "time": "2026-03-15T18:13:00+09:00", "role": "assistant", "speaker": "에코", "text": "화요일과 금요일 아침, 기억해 둘게요."}
-{"id": "g5", "conversation": "rooftop-garden", "time": "2026-03-15T18:20:00+09:00", "role": "user", "speaker": "Maya", "text": "I hung the spare key to the rooftop door behind the blue watering can."}
-{"id": "g6", "conversation": "rooftop-garden", "time": "2026-03-15T18:21:00+09:00", "role": "assistant", "speaker": "에코", "text": "Noted: the spare key is behind the blue watering can."}
+{"id": "g5", "conversation": "rooftop-key", "time": "2026-03-15T18:20:00+09:00", "role": "user", "speaker": "Maya", "text": "I hung the spare key to the rooftop door behind the blue watering can."}
+{"id": "g6", "conversation": "rooftop-key", "time": "2026-03-15T18:21:00+09:00", "role": "assistant", "speaker": "Echo", "text": "Noted: the spare key is behind the blue watering can."}
 """  # noqa: E501  (JSON Lines: one turn a line, as a person would drop it in)
 
 
@@ -109,11 +109,11 @@ def _ask(daemon: Daemon, check: Check) -> str:
 
 def _show(answer: AskAnswer) -> None:
     print(f"      answer ({answer.model}): {answer.answer.strip()}")
-    if answer.note:
-        print(f"      note: {answer.note}")
-    for citation in answer.citations[:3]:
+    for citation in answer.citations[:2]:
         words = textwrap.shorten(" ".join(citation.text.split()), 90, placeholder=" …")
         print(f"      memory: {citation.day}, {citation.path}: {words}")
+    if answer.note:
+        print(f"      note: {textwrap.shorten(answer.note, 70, placeholder=' …')}")
 
 
 @contextmanager

@@ -5,45 +5,54 @@ from hypothesis import strategies as st
 
 from llm.choices import Choices
 
+END = 0
+
 
 def letters(sentence: str) -> list[int]:
     return [ord(char) for char in sentence]
 
 
-def test_the_grammar_is_the_sentences_in_tokens() -> None:
-    assert Choices(["b", "ab", ""], letters).grammar == 'root ::= "" | <[97]> <[98]> | <[98]>'
+def choices(*sentences: str) -> Choices:
+    return Choices(sentences, letters, END)
 
 
 def test_one_sentence_is_decided_before_anything_is_said() -> None:
-    assert Choices(["가"], letters).decided([]) == "가"
-    assert Choices(["가", "가"], letters).decided([]) == "가"
+    assert choices("가").decided([]) == "가"
+    assert choices("가", "가").decided([]) == "가"
 
 
 def test_of_sentences_with_the_same_tokens_the_first_counts() -> None:
-    assert Choices(["one", "two"], lambda _: [1]).decided([]) == "one"
+    assert Choices(["one", "two"], lambda _: [1], END).decided([]) == "one"
 
 
 def test_decided_as_soon_as_one_is_left() -> None:
-    choices = Choices(["오리진만", "오늘은", "모두"], letters)
-    assert choices.decided([]) is None
-    assert choices.decided(letters("모")) == "모두"
-    assert choices.decided(letters("오")) is None
-    assert choices.decided(letters("오늘")) == "오늘은"
+    three = choices("오리진만", "오늘은", "모두")
+    assert three.decided([]) is None
+    assert three.decided(letters("모")) == "모두"
+    assert three.decided(letters("오")) is None
+    assert three.decided(letters("오늘")) == "오늘은"
+
+
+def test_what_may_follow() -> None:
+    three = choices("오리진만", "오늘은", "모두")
+    assert three.next_tokens([]) == letters("오오모")
+    assert three.next_tokens(letters("오")) == letters("리늘")
 
 
 def test_a_sentence_that_begins_another_is_chosen_by_the_end() -> None:
-    choices = Choices(["가", "가나"], letters)
-    assert choices.decided(letters("가")) is None
-    assert choices.ended(letters("가")) == "가"
+    two = choices("가나", "가")
+    assert two.decided(letters("가")) is None
+    assert two.next_tokens(letters("가")) == [*letters("나"), END]
+    assert two.decided([*letters("가"), END]) == "가"
 
 
-@given(sentences=st.lists(st.text("가나", max_size=6), min_size=1, max_size=6), chosen=st.data())
-def test_a_choice_is_made_within_the_longest_search(sentences: list[str], chosen: st.DataObject) -> None:
-    choices = Choices(sentences, letters)
-    sentence = chosen.draw(st.sampled_from(sentences))
-    search = choices.longest_search
-    steps = [choices.decided(letters(sentence)[:count]) for count in range(search + 1)]
-    if sentence in steps:
-        return
-    assert len(sentence) < search  # its last step is the end token
-    assert choices.ended(letters(sentence)) == sentence
+@given(sentences=st.lists(st.text("가나", max_size=6), min_size=1, max_size=6), data=st.data())
+def test_every_way_ends_in_a_sentence_within_the_longest_search(
+    sentences: list[str], data: st.DataObject
+) -> None:
+    some = choices(*sentences)
+    said: list[int] = []
+    while (sentence := some.decided(said)) is None:
+        said.append(data.draw(st.sampled_from(some.next_tokens(said))))
+    assert sentence in sentences
+    assert len(said) <= some.longest_search

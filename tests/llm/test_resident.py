@@ -25,7 +25,7 @@ from llm.deepseek_runner import DEEPSEEK
 from llm.resident import ResidentModel
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from llm.family import Family
 
@@ -42,6 +42,7 @@ class ScriptedModel:
         self.context_tokens = 4096
         self.cached_tokens = 0
         self.computed = 0
+        self.end_token = 0
         self.has_template = prompt is not None
         self._running = False
         self._answer = answer.encode()
@@ -49,6 +50,9 @@ class ScriptedModel:
 
     def render(self, messages: list[dict[str, Any]]) -> str:
         return "\n".join([*(message["content"] for message in messages), self._prompt])
+
+    def harmless(self, text: str) -> str:
+        return text
 
     def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
@@ -70,6 +74,13 @@ class ScriptedModel:
                 yield token
         finally:
             self._running = False
+
+    def choose(self, prompt: list[int], next_tokens: Callable[[list[int]], list[int]]) -> Generator[int]:
+        said: list[int] = []
+        for token in self.answer(prompt):
+            assert token in next_tokens(said)
+            said.append(token)
+            yield token
 
 
 def scripted(
