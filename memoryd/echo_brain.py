@@ -1,7 +1,7 @@
 """Answers a question as the being: identity, recalled passages, the conversation, then the model.
 
-    question ─▶ recall ─▶ [identity][memories][conversation][question] ─▶ model ─▶ answer
-                                                                            └─▶ journal ─▶ memory/ ─▶ watcher
+question ─▶ recall ─▶ [identity][memories][conversation][question] ─▶ model ─▶ answer
+                                                                        └─▶ journal ─▶ memory/ ─▶ watcher
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CONVERSATIONS_KEPT = 64
 TEMPLATE_TOKENS = 64
 BUILT_IN_NOTE = (
     "This is the built-in model: it only quotes the nearest memory. For real answers put a GGUF model "
-    "(Q4_K_M) in place and name it in config.toml: [models.llama] path, and llm.default = \"llama\"."
+    '(Q4_K_M) in place and name it in config.toml: [models.llama] path, and llm.default = "llama".'
 )
 
 
@@ -198,7 +198,9 @@ class EchoBrain:
             if generator is not None and generator.status().state is State.READY:
                 return generator, self._note(generator, wanted)
         states = "; ".join(_state(self._generators[each]) for each in order if each in self._generators)
-        raise NoModelError(f"No language model is ready to answer: {states or 'llm.enabled is false'}. Try again soon.")
+        raise NoModelError(
+            f"No language model is ready to answer: {states or 'llm.enabled is false'}. Try again soon."
+        )
 
     def _note(self, generator: Generator, wanted: str) -> str | None:
         notes = []

@@ -121,7 +121,9 @@ class SentenceTransformerEmbedder:
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a question, (d,) float32."""
-        vector: NDArray[np.float32] = _centred(self._encode([self.query_prompt + text]), [text], self._query_means)[0]
+        vector: NDArray[np.float32] = _centred(
+            self._encode([self.query_prompt + text]), [text], self._query_means
+        )[0]
         return vector
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -129,7 +131,9 @@ class SentenceTransformerEmbedder:
         if not texts:
             return []
         with self._lock:
-            encoded = self._model.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
+            encoded = self._model.tokenizer(
+                list(texts), add_special_tokens=False, truncation=False, verbose=False
+            )
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _language_means(self, prompt: str, pairs: Sequence[Sequence[str]]) -> NDArray[np.float32]:

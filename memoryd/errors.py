@@ -1,18 +1,18 @@
 """Every error that memoryd raises on purpose, in one tree.
 
-    MemorydError                    500   exit 1
-    ├── ConfigError                 500   exit 2    a key or file in the configuration is wrong
-    ├── NotRunningError              –    exit 3    no daemon answers at the address
-    ├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
-    ├── UnauthorizedError           401   exit 5    no token, or a wrong one
-    ├── NotFoundError               404   exit 6    no such conversation, identity version, model
-    ├── BadRequestError             422   exit 7    the request can't mean anything
-    ├── NotReadyError               503   exit 8    a part is still loading; try again
-    │   └── NoModelError            503   exit 8    no language model is ready to answer
-    ├── StoreError                  500   exit 9    the ledger or the disk under it failed
-    ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
-    ├── EmbedderError               500   exit 10   the embedding model can't be loaded
-    └── ReplayError                 500   exit 11   boot_memory_loop failed; the old identity stays
+MemorydError                    500   exit 1
+├── ConfigError                 500   exit 2    a key or file in the configuration is wrong
+├── NotRunningError              –    exit 3    no daemon answers at the address
+├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
+├── UnauthorizedError           401   exit 5    no token, or a wrong one
+├── NotFoundError               404   exit 6    no such conversation, identity version, model
+├── BadRequestError             422   exit 7    the request can't mean anything
+├── NotReadyError               503   exit 8    a part is still loading; try again
+│   └── NoModelError            503   exit 8    no language model is ready to answer
+├── StoreError                  500   exit 9    the ledger or the disk under it failed
+├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
+├── EmbedderError               500   exit 10   the embedding model can't be loaded
+└── ReplayError                 500   exit 11   boot_memory_loop failed; the old identity stays
 """
 
 from __future__ import annotations

@@ -96,7 +96,9 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
     count = 0
     for path, turn in turns:
         count += 1
-        mark = "\0".join([path, turn.conversation_id, turn.time.isoformat(), turn.role, turn.speaker, turn.text])
+        mark = "\0".join(
+            [path, turn.conversation_id, turn.time.isoformat(), turn.role, turn.speaker, turn.text]
+        )
         digest.update(mark.encode(errors="surrogatepass") + b"\n")
         said += _sentences(path, turn, count)
     head = _head(manifests)

@@ -1,12 +1,12 @@
 """Keeps Chroma in step with the ledger: proves it at start, feeds it the outbox, begins a new generation.
 
-    start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving
-                   │ no                          │ no                 │ no
-                   ▼                             └────────┬───────────┘
-             read every file again                 refill the outbox
-                   └──────────────┬───────────────────────┘
-                                  ▼
-                     generation + 1, in an empty folder; recall says `degraded` until it is full
+start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving
+               │ no                          │ no                 │ no
+               ▼                             └────────┬───────────┘
+         read every file again                 refill the outbox
+               └──────────────┬───────────────────────┘
+                              ▼
+                 generation + 1, in an empty folder; recall says `degraded` until it is full
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ really said, chosen by nearness to the question, is short, clean and true.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,28 +23,45 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 60
 SHORTEST = 4
 LONGEST = 300
+# What is added to a sentence's cosine: for rare words that it shares with the question, for its passage's score,
+# and for holding the kind of thing that was asked for. Chosen on ko_memory dev and LoCoMo dev.
+WORD_WEIGHT = 0.8
+PASSAGE_WEIGHT = 0.3
+KIND_WEIGHT = 0.2
 # A sentence competes with the best one while it is this near to it.
-MARGIN = 0.03
+MARGIN = 0.02
 MOST_CHOICES = 3
-# What a shared word and the passage's own rank add to the cosine.
-WORD_WEIGHT = 0.25
-RANK_WEIGHT = 0.15
 # Below this a sentence has nothing to do with the question.
-RELEVANT = 0.35
-BULLET = re.compile(r"^[\s\-–—*•·→↪>#|✔①-⑩]+|^\d+[.)]\s+|^\[[^\]]{0,3}\]\s*")
+RELEVANT = 0.45
+BULLET = re.compile(r"^(?:[-–—*•·→↪>#|✔①-⑩]+|\d+[.)]|\[.?\])\s+|^→")
 QUESTION = re.compile(r"[?？]\s*[\"'”’)]*$")
+# Lines that announce or break off rather than say: "기능 목록:", "…되고,", "[추가 옵션]".
+UNFINISHED = re.compile(r"[,:;→]$|^\[[^\]]*\]:?$")
+# Pairs of what a question asks for and what an answer to it holds.
+KINDS = (
+    (
+        re.compile(r"몇|얼마|언제|며칠|how (many|much|long|old|often)|\bwhen\b|what (time|date|year)", re.IGNORECASE),
+        re.compile(r"\d|[한두세네] ?[개명번시달]|[일이삼사오육칠팔구십]+ ?[월일시년]"),
+    ),
+    (
+        re.compile(r"폴더|경로|디렉[터토]리|주소|파일|folder|path|director|\bfile|url|address", re.IGNORECASE),
+        re.compile(r"(/[\w.-]+){2,}|\w\.(com|io|net|org|kr)\b"),
+    ),
+)
 NOTHING_KO = "그것에 대한 기억이 없어요."
 NOTHING_EN = "I have no memory of that."
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A sentence, and its passage's score as a part of the best passage's."""
+
     text: str
-    rank: int
+    prior: float
 
 
 class Quotes:
-    """Chooses sentences by meaning, shared words, and the rank of the passage that they stand in."""
+    """Chooses sentences by meaning, shared words, the passage's score, and the kind of thing asked for."""
 
     def __init__(self, *, embedder: Embedder, words: WordSplitter) -> None:
         self._embedder = embedder
@@ -60,12 +78,16 @@ class Quotes:
         return (NOTHING_KO if hangul_share(question) > 0 else NOTHING_EN,)
 
     def _score(self, question: str, candidates: Sequence[_Candidate]) -> list[tuple[float, str]]:
-        cosines = self._embedder.embed_passages([each.text for each in candidates]) @ self._embedder.embed_query(question)
-        asked = self._terms(question)
+        vectors = self._embedder.embed_passages([each.text for each in candidates])
+        cosines = vectors @ self._embedder.embed_query(question)
+        said = [self._terms(each.text) for each in candidates]
+        weights = _rarity(self._terms(question), said)
+        total = sum(weights.values())
         scored = []
-        for candidate, cosine in zip(candidates, cosines, strict=True):
-            shared = len(asked & self._terms(candidate.text)) / len(asked) if asked else 0.0
-            score = float(cosine) + WORD_WEIGHT * shared + RANK_WEIGHT / (1 + candidate.rank)
+        for candidate, cosine, terms in zip(candidates, cosines, said, strict=True):
+            shared = sum(weights[term] for term in terms & weights.keys()) / total if total else 0.0
+            score = float(cosine) + WORD_WEIGHT * shared + PASSAGE_WEIGHT * candidate.prior
+            score += KIND_WEIGHT * _is_of_kind_asked(question, candidate.text)
             scored.append((score, candidate.text))
         return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
@@ -81,18 +103,28 @@ def clean(line: str) -> str:
     return text.strip()
 
 
+def _rarity(asked: set[str], said: Sequence[set[str]]) -> dict[str, float]:
+    """How much each of the question's words tells the sentences apart (inverse document frequency)."""
+    spread = {term: sum(term in terms for terms in said) for term in sorted(asked)}
+    return {term: math.log1p(len(said) / (1 + count)) for term, count in spread.items()}
+
+
+def _is_of_kind_asked(question: str, sentence: str) -> bool:
+    return any(asks.search(question) and holds.search(sentence) for asks, holds in KINDS)
+
+
 def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
     """Each sentence of the hits once, questions and headings left out, best passages first."""
     found: dict[str, _Candidate] = {}
-    for rank, hit in enumerate(hits):
+    for hit in hits:
+        prior = hit.score / hits[0].score
         for turn in hit.passage.turns:
-            for sentence in sentences(_part_of(hit, turn.text)):
+            for sentence in sentences(turn.text):
+                # A long turn is spread over several passages; only this one's part of it was found.
+                if sentence not in hit.passage.text:
+                    continue
                 text = clean(sentence)
-                if SHORTEST <= len(text) <= LONGEST and not QUESTION.search(text) and not text.endswith(":"):
-                    found.setdefault(text, _Candidate(text, rank))
+                says_something = not QUESTION.search(text) and not UNFINISHED.search(text)
+                if SHORTEST <= len(text) <= LONGEST and says_something:
+                    found.setdefault(text, _Candidate(text, prior))
     return list(found.values())[:MOST_CANDIDATES]
-
-
-def _part_of(hit: Hit, turn_text: str) -> str:
-    """The lines of a turn that the passage holds: a long turn is spread over several passages."""
-    return "\n".join(line for line in sentences(turn_text) if line in hit.passage.text)

@@ -70,11 +70,13 @@ class Filter:
     def admits(self, passage: FoundPassage) -> bool:
         """Whether a turn of the passage lies in the times, and one is the speaker's."""
         in_time = any(
-            (self.since is None or turn.time >= self.since) and (self.until is None or turn.time <= self.until)
+            (self.since is None or turn.time >= self.since)
+            and (self.until is None or turn.time <= self.until)
             for turn in passage.turns
         )
         return in_time and (
-            self.speaker is None or any(turn.speaker.casefold() == self.speaker.casefold() for turn in passage.turns)
+            self.speaker is None
+            or any(turn.speaker.casefold() == self.speaker.casefold() for turn in passage.turns)
         )
 
 
@@ -131,7 +133,9 @@ class Recall:
         ]
         return Found(hits=tuple(telling[:count]), degraded=found.degraded, milliseconds=found.milliseconds)
 
-    def _dense(self, query: str, owners: Sequence[str], count: int) -> tuple[list[tuple[str, float]], str | None]:
+    def _dense(
+        self, query: str, owners: Sequence[str], count: int
+    ) -> tuple[list[tuple[str, float]], str | None]:
         vector = self._embedder.embed_query(query)
         nearest = self._ledger.vectors.nearest
         reason = self._degraded()

@@ -1,7 +1,7 @@
 """Who may see what: the origin, whose id is in `manifest/origin_id.txt`, and the owner of each file.
 
-    memory/day0315/talk.txt          shared
-    memory/day0315/<user>/talk.txt   that user's own
+memory/day0315/talk.txt          shared
+memory/day0315/<user>/talk.txt   that user's own
 """
 
 from __future__ import annotations

@@ -211,7 +211,12 @@ class Watcher:
                 self._pending.setdefault(path, _Pending(signature, now if old_enough else now + self._settle))
         self.scanned = True
         if changed or gone:
-            log.info("scan: %d files to read, %d gone, %d unchanged", len(changed), len(gone), len(on_disk) - len(changed))
+            log.info(
+                "scan: %d files to read, %d gone, %d unchanged",
+                len(changed),
+                len(gone),
+                len(on_disk) - len(changed),
+            )
 
     def _files(self) -> Iterator[tuple[str, Signature]]:
         for folder, folders, names in os.walk(self._root):

@@ -1,7 +1,7 @@
 """`POST /api/ask`: an answer with its memories, whole or as server-sent events.
 
-    event: recall {degraded, citations}   event: token {text}   …   event: done {the whole answer}
-                                                                    event: error {problem}
+event: recall {degraded, citations}   event: token {text}   …   event: done {the whole answer}
+                                                                event: error {problem}
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def _server_sent(event: Event) -> str:
         name, data = "token", json.dumps({"text": event.text}, ensure_ascii=False)
     elif isinstance(event, Recalled):
         found = [each.model_dump(mode="json") for each in citations(event.hits)]
-        name, data = "recall", json.dumps({"degraded": event.degraded, "citations": found}, ensure_ascii=False)
+        name, data = (
+            "recall",
+            json.dumps({"degraded": event.degraded, "citations": found}, ensure_ascii=False),
+        )
     else:
         name, data = "done", _answer(event).model_dump_json()
     return f"event: {name}\ndata: {data}\n\n"

@@ -29,7 +29,9 @@ def add_conversation(request: NewConversation, daemon: DaemonOf, user: UserOf) -
             role=turn.role,
             speaker=turn.speaker or (user.id if turn.role == "user" else turn.role),
             text=turn.text,
-            time=(turn.time or now).astimezone() if turn.time is None or turn.time.tzinfo is None else turn.time,
+            time=(turn.time or now).astimezone()
+            if turn.time is None or turn.time.tzinfo is None
+            else turn.time,
         )
         for turn in request.turns
     ]
@@ -44,7 +46,9 @@ def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Conver
     """Every turn of a conversation, in event order."""
     stored = daemon.ledger.files.conversation(conversation_id)
     if stored is None or not stored.owners <= set(user.owners):
-        raise NotFoundError(f'There is no conversation "{conversation_id}". A search names those that there are.')
+        raise NotFoundError(
+            f'There is no conversation "{conversation_id}". A search names those that there are.'
+        )
     return ConversationView(
         id=stored.id,
         title=stored.title,

@@ -31,7 +31,9 @@ def identity_version(version: int, daemon: DaemonOf, _user: UserOf) -> IdentityV
     row = daemon.ledger.identities.get(version)
     if row is None:
         latest = daemon.loop.identity()
-        raise NotFoundError(f"There is no identity {version}; the newest is {latest.version if latest else 0}.")
+        raise NotFoundError(
+            f"There is no identity {version}; the newest is {latest.version if latest else 0}."
+        )
     return identity_view(row)
 
 

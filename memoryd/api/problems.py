@@ -39,7 +39,9 @@ def _answer(problem: Problem) -> JSONResponse:
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(problem.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return JSONResponse(
+        problem.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers
+    )
 
 
 async def _on_memoryd_error(_request: Request, error: Exception) -> JSONResponse:
@@ -68,9 +70,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     detail = f"{request.method} {request.url.path}: {status.description or status.phrase}."
-    return _answer(
-        Problem(title=status.phrase, status=status, detail=detail, code=status.name.lower())
-    )
+    return _answer(Problem(title=status.phrase, status=status, detail=detail, code=status.name.lower()))
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

@@ -1,7 +1,7 @@
 """The app, and the process around it: the port first, everything else behind it.
 
-    memoryd run                          uvicorn memoryd.api.server:app
-        └── run() ── create_app() ── lifespan: Daemon ─▶ port ─▶ Daemon.start() … Daemon.stop()
+memoryd run                          uvicorn memoryd.api.server:app
+    └── run() ── create_app() ── lifespan: Daemon ─▶ port ─▶ Daemon.start() … Daemon.stop()
 """
 
 from __future__ import annotations
@@ -114,6 +114,6 @@ def _greet(address: Sequence[object]) -> None:
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command.name
     sys.stdout.write(
         f"memoryd listens on http://{address[0]}:{address[1]}. Memory and models load behind it.\n"
-        f"In another window:  {shown} status    {shown} ask \"보리는 뭘 좋아해?\"\n"
+        f'In another window:  {shown} status    {shown} ask "보리는 뭘 좋아해?"\n'
     )
     sys.stdout.flush()

@@ -1,7 +1,7 @@
 """The Chroma child, supervised: started, asked for its heartbeat, started again with a growing pause.
 
-    start(folder) ──▶ child ──heartbeat──▶ url
-                        └─ ends ─▶ wait 0.5 s, 1 s, … 30 s ─▶ child
+start(folder) ──▶ child ──heartbeat──▶ url
+                    └─ ends ─▶ wait 0.5 s, 1 s, … 30 s ─▶ child
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class ChromaServer:
             IndexUnavailableError: it did not answer in time.
         """
         if not self._up.wait(timeout_s):
-            raise IndexUnavailableError("The Chroma child does not answer yet. Recall goes on from the ledger.")
+            raise IndexUnavailableError(
+                "The Chroma child does not answer yet. Recall goes on from the ledger."
+            )
         return self._url
 
     def stop(self) -> None:

@@ -1,10 +1,10 @@
 """The ledger: SQLite, on a local disk, holding everything that memoryd derives from the files.
 
-    files ─▶ conversations ─▶ turns
-                  └─────────▶ passages ─▶ lexical (FTS5)
-                                  ├─────▶ vectors (by embedder and text, so nothing is embedded twice)
-                                  └─────▶ outbox ─▶ Chroma
-    identities, replays, counters, settings
+files ─▶ conversations ─▶ turns
+              └─────────▶ passages ─▶ lexical (FTS5)
+                              ├─────▶ vectors (by embedder and text, so nothing is embedded twice)
+                              └─────▶ outbox ─▶ Chroma
+identities, replays, counters, settings
 """
 
 from memoryd.ledger.ledger import Ledger

@@ -190,7 +190,9 @@ class Database:
         """Each migration and its number are one transaction."""
         (done,) = self._writer.execute("PRAGMA user_version").fetchone()
         if done > len(MIGRATIONS):
-            raise StoreError(f"The ledger {self._file} was made by a newer memoryd. Install that version or newer.")
+            raise StoreError(
+                f"The ledger {self._file} was made by a newer memoryd. Install that version or newer."
+            )
         for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
             self._writer.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
             log.info("ledger: migration %d applied", number)

@@ -64,7 +64,8 @@ class FileStore:
             stale = old is not None and old["size"] < 0
             file_id = _put_file(connection, file.row, file.day)
             outdated = [
-                int(row["id"]) for row in connection.execute("SELECT id FROM conversations WHERE file = ?", (file_id,))
+                int(row["id"])
+                for row in connection.execute("SELECT id FROM conversations WHERE file = ?", (file_id,))
             ]
             conversations = [_insert_conversation(connection, file_id, each) for each in file.conversations]
             kept = _keep_passages(connection, file_id, file, conversations)
@@ -271,7 +272,9 @@ def _keep_passages(
 
 
 def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset[str]) -> None:
-    rows = connection.execute("SELECT id, passage_id, owner FROM passages WHERE file = ?", (file_id,)).fetchall()
+    rows = connection.execute(
+        "SELECT id, passage_id, owner FROM passages WHERE file = ?", (file_id,)
+    ).fetchall()
     gone = [row for row in rows if row["passage_id"] not in kept]
     connection.executemany("DELETE FROM lexical WHERE rowid = ?", [(row["id"],) for row in gone])
     connection.executemany("DELETE FROM passages WHERE id = ?", [(row["id"],) for row in gone])
@@ -282,7 +285,11 @@ def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset
 
 
 def _insert_passages(
-    connection: sqlite3.Connection, file_id: int, conversation: int, owner: str, passages: Sequence[NewPassage]
+    connection: sqlite3.Connection,
+    file_id: int,
+    conversation: int,
+    owner: str,
+    passages: Sequence[NewPassage],
 ) -> None:
     for passage in passages:
         (rowid,) = connection.execute(

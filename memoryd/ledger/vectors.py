@@ -59,7 +59,9 @@ class VectorStore:
     def embedded_texts(self) -> int:
         """How many texts were ever embedded; equal to `count` when none was embedded twice."""
         with self._database.read() as connection:
-            row = connection.execute("SELECT value FROM counters WHERE name = ?", (EMBEDDED_TEXTS,)).fetchone()
+            row = connection.execute(
+                "SELECT value FROM counters WHERE name = ?", (EMBEDDED_TEXTS,)
+            ).fetchone()
         return int(row["value"]) if row else 0
 
     def nearest(
