@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +107,7 @@ class _PackedModel:
         self._at += self._scores.nbytes
         blob = self._bytes[self._at : self._at + blob_bytes]
         self._at += blob_bytes
-        self._pieces = [
-            blob[a:b].decode(errors="replace") for a, b in zip(offsets, offsets[1:], strict=False)
-        ]
+        self._pieces = [blob[a:b].decode(errors="replace") for a, b in pairwise(offsets)]
         self._read("i")
         (skip,) = self._read("I")
         self._at += skip

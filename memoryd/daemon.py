@@ -12,35 +12,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm import ModelSettings, State, make_runner
-from memoryd.boot_memory_loop import BootMemoryLoop
-from memoryd.bundled import LANGUAGE_MODEL_FILE, ensure_language_model
-from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.clock import SystemClock
-from memoryd.echo_brain import BUNDLED, BrainSettings, EchoBrain
-from memoryd.embedder import open_embedder
 from memoryd.errors import AlreadyRunningError, MemorydError, NotReadyError, ReplayError, StoreError
 from memoryd.identity import read_manifests
-from memoryd.index_keeper import IndexKeeper
-from memoryd.ingest import Ingest
 from memoryd.journal import Journal
-from memoryd.korean import WordSplitter
-from memoryd.ledger import Ledger
-from memoryd.quotes import Quotes
-from memoryd.recall import Recall
-from memoryd.schedule import Schedule
 from memoryd.users import Users
-from memoryd.watch import Watcher, WatchdogEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO
 
     from llm import Generator
+    from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
-    from memoryd.embedder import Embedder
+    from memoryd.ledger import Ledger
+    from memoryd.opening import Memory
+    from memoryd.watch import Watcher
 
 log = logging.getLogger(__name__)
 
+BUNDLED = "bundled"
+BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
 STOP_LIMIT_S = 30.0
 
@@ -52,18 +44,6 @@ class Part:
     name: str
     state: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What is there once the memory is open."""
-
-    embedder: Embedder
-    keeper: IndexKeeper
-    watcher: Watcher
-    recall: Recall
-    brain: EchoBrain
-    schedule: Schedule
 
 
 class Daemon:
@@ -82,7 +62,6 @@ class Daemon:
         self.users = Users(config.paths.manifest, config.paths.state)
         self.journal = Journal(config.paths.memory)
         self.generators = _generators(config)
-        self._words = WordSplitter()
         self._ledger: Ledger | None = None
         self._loop: BootMemoryLoop | None = None
         self._memory: Memory | None = None
@@ -182,129 +161,52 @@ class Daemon:
         return self._memory is not None and (State.READY in models or not models)
 
     def _boot(self) -> None:
+        # Numpy, httpx and torch come in here, behind the open port.
+        from memoryd.boot_memory_loop import BootMemoryLoop
+        from memoryd.ledger import Ledger
+        from memoryd.opening import open_memory
+
         try:
             self._ledger = Ledger(self.config.paths.state)
-            self._loop = BootMemoryLoop(
-                ledger=self._ledger,
-                manifest=self.config.paths.manifest,
-                owners=self.users.origin.owners,
-                budget=self.config.replay.token_budget,
-                clock=self.clock,
-            )
         except MemorydError as error:
             log.exception("the ledger can't be opened")
             self._faults["ledger"] = str(error)
             return
+        self._loop = BootMemoryLoop(
+            ledger=self._ledger,
+            manifest=self.config.paths.manifest,
+            owners=self.users.origin.owners,
+            budget=self.config.replay.token_budget,
+            clock=self.clock,
+        )
         self._spawn("models", self._load_models)
         self._replay("boot")
         try:
-            self._memory = self._open_memory(self._ledger, self._loop)
+            memory = open_memory(
+                self.config,
+                ledger=self._ledger,
+                loop=self._loop,
+                users=self.users,
+                journal=self.journal,
+                generators=self.generators,
+                clock=self.clock,
+                saved=self.remembered,
+            )
         except MemorydError as error:
             log.exception("the memory can't be opened")
             self._faults["embedder"] = str(error)
             return
-        self._memory.keeper.start()
-        self._memory.watcher.start()
-        self._memory.schedule.start()
+        self._memory = memory
+        memory.keeper.start()
+        memory.watcher.start()
+        memory.schedule.start()
         log.info("the memory is open")
-        self._replay_after_first_scan(self._memory.watcher)
-
-    def _open_memory(self, ledger: Ledger, loop: BootMemoryLoop) -> Memory:
-        config = self.config
-        words = threading.Thread(target=self._words.load, name="kiwi", daemon=True)
-        words.start()
-        embedder = open_embedder(config)
-        words.join()
-        ingest = Ingest(
-            memory=config.paths.memory,
-            ledger=ledger,
-            embedder=embedder,
-            words=self._words,
-            users=self.users,
-            max_file_bytes=config.watch.max_file_bytes,
-            max_tokens=config.passages.max_tokens,
-            batch_size=config.embedding.batch_size,
-        )
-        watcher = Watcher(
-            root=config.paths.memory,
-            events=WatchdogEvents(),
-            read=ingest.read,
-            known=ledger.files.known,
-            clock=self.clock,
-            settle_seconds=config.watch.settle_seconds,
-            rescan_seconds=config.watch.rescan_seconds,
-        )
-        keeper = self._index_keeper(ledger, embedder, ingest.fingerprint, watcher)
-        recall = Recall(
-            ledger=ledger,
-            embedder=embedder,
-            words=self._words,
-            index=lambda: keeper.index,
-            degraded=keeper.degraded,
-            candidates=config.recall.candidates,
-        )
-        return Memory(
-            embedder=embedder,
-            keeper=keeper,
-            watcher=watcher,
-            recall=recall,
-            brain=self._brain(ledger, loop, recall, Quotes(embedder=embedder, words=self._words)),
-            schedule=Schedule(
-                cron=config.replay.cron,
-                timezone=config.replay.timezone,
-                replay=lambda: loop.replay("schedule"),
-            ),
-        )
-
-    def _index_keeper(
-        self, ledger: Ledger, embedder: Embedder, fingerprint: str, watcher: Watcher
-    ) -> IndexKeeper:
-        store = self.config.store
-        server = (
-            RemoteChroma(store.chroma_url)
-            if store.chroma_url
-            else ChromaServer(max_file_bytes=store.max_file_bytes)
-        )
-        return IndexKeeper(
-            ledger=ledger,
-            server=server,
-            open_index=lambda generation: ChromaIndex(
-                server,
-                embedder=embedder.id,
-                dimension=embedder.dimension,
-                generation=generation,
-                sync_threshold=store.sync_threshold,
-            ),
-            embedder_id=embedder.id,
-            folder=self.config.paths.state / "chroma",
-            fingerprint=fingerprint,
-            batch_size=store.batch_size,
-            files_waiting=watcher.waiting,
-        )
-
-    def _brain(self, ledger: Ledger, loop: BootMemoryLoop, recall: Recall, quotes: Quotes) -> EchoBrain:
-        config = self.config
-        return EchoBrain(
-            recall=recall,
-            quotes=quotes,
-            ledger=ledger,
-            identity=loop.identity,
-            generators=self.generators,
-            journal=self.journal,
-            saved=self.remembered,
-            clock=self.clock,
-            settings=BrainSettings(
-                name=config.being.name,
-                default_model=config.llm.default,
-                passages=config.recall.passages,
-                memory_tokens=config.recall.token_budget,
-                max_tokens=config.llm.max_tokens,
-                temperature=config.llm.temperature,
-            ),
-        )
+        self._replay_after_first_scan(memory.watcher)
 
     def _load_models(self) -> None:
         """The built-in model first (seconds), then the default, then the rest."""
+        from memoryd.bundled import ensure_language_model
+
         order = dict.fromkeys([BUNDLED, self.config.llm.default, *self.generators])
         for name in order:
             generator = self.generators.get(name)
@@ -400,7 +302,7 @@ def _lock(config: Config) -> IO[str]:
 def _generators(config: Config) -> dict[str, Generator]:
     if not config.llm.enabled:
         return {}
-    files = {BUNDLED: (BUNDLED, config.paths.models / LANGUAGE_MODEL_FILE)}
+    files = {BUNDLED: (BUNDLED, config.paths.models / BUNDLED_FILE)}
     files |= {name: (model.family, model.path) for name, model in config.models.items()}
     return {
         name: make_runner(

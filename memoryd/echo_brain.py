@@ -170,10 +170,16 @@ class EchoBrain:
                 usage = piece.usage or usage
         finally:
             # Also when the client went away or the model failed: what was said is never lost.
-            text = "".join(said).strip()
-            self._keep(question, conversation_id, asked_at, text, found.hits, identity)
+            self._keep(
+                question,
+                conversation_id=conversation_id,
+                asked_at=asked_at,
+                text="".join(said).strip(),
+                hits=found.hits,
+                identity=identity,
+            )
         yield Answer(
-            text=text,
+            text="".join(said).strip(),
             model=generator.name,
             conversation_id=conversation_id,
             identity_version=identity.version if identity else 0,
@@ -256,6 +262,7 @@ class EchoBrain:
     def _keep(
         self,
         question: Question,
+        *,
         conversation_id: str,
         asked_at: datetime,
         text: str,

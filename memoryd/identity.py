@@ -96,9 +96,8 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
     count = 0
     for path, turn in turns:
         count += 1
-        mark = "\0".join(
-            [path, turn.conversation_id, turn.time.isoformat(), turn.role, turn.speaker, turn.text]
-        )
+        place = f"{path}\0{turn.conversation_id}\0{turn.time.isoformat()}"
+        mark = f"{place}\0{turn.role}\0{turn.speaker}\0{turn.text}"
         digest.update(mark.encode(errors="surrogatepass") + b"\n")
         said += _sentences(path, turn, count)
     head = _head(manifests)
@@ -130,7 +129,8 @@ def choose(said: Sequence[Memory], room: int) -> list[Memory]:
 
     def gain(i: int, covered: set[str]) -> float:
         new = sorted(words[i] - covered)
-        return round(recency[said[i].day] * sum(weight.get(word, 0.0) for word in new) / cost[i] ** 0.5, 9)
+        worth: float = sum(weight.get(word, 0.0) for word in new)
+        return round(recency[said[i].day] * worth / math.sqrt(cost[i]), 9)
 
     covered: set[str] = set()
     heap = [(-gain(i, covered), said[i].order, i) for i in range(len(said))]

@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import re
 import stat
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, time
-from pathlib import Path
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import loaders
@@ -23,6 +23,7 @@ from memoryd.passages import DatedTurn, Passage, make_passages
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from memoryd.embedder import Embedder
     from memoryd.korean import WordSplitter
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAY_FOLDER = re.compile(r"day(?:(?P<digits>\d{4,})|last)\Z")
+# How far a day folder may lie after its file's time: clocks differ, and plans are written down early.
+FORWARD = timedelta(days=31)
 # Part of the pipeline's fingerprint: a change of how turns become passages makes every file be read again.
 PIPELINE = 1
 
@@ -198,26 +201,30 @@ class Ingest:
 
 
 def _day(path: str) -> str:
-    return path.split("/")[0]
+    return path.split("/", maxsplit=1)[0]
 
 
 def folder_time(day: str, mtime: float) -> datetime:
     """The moment that a day folder stands for: MMDD in the year nearest the file's time, or YYYYMMDD.
 
+    Nothing was said in the future: a day more than a month after the file's time is taken a year earlier.
     `daylast`, and digits that are no date, stand for the file's own day. Midnight in the machine's zone.
+
+    Args:
+        day: the day folder's name.
+        mtime: when the file was written, seconds since 1970.
     """
     written = datetime.fromtimestamp(mtime).astimezone()
     match = DAY_FOLDER.match(day)
     digits = (match and match["digits"]) or ""
-    dates = []
+    dates: list[date] = []
     years = [written.year - 1, written.year, written.year + 1]
     spelled = [digits] if len(digits) == 8 else [f"{year:04d}{digits}" for year in years if len(digits) == 4]
     for each in spelled:
-        try:
-            dates.append(datetime.strptime(each, "%Y%m%d").date())
-        except ValueError:
-            continue
-    nearest: date = min(dates, key=lambda d: abs((d - written.date()).days), default=written.date())
+        with suppress(ValueError):  # 0230 is no date in any year
+            dates.append(date(int(each[:4]), int(each[4:6]), int(each[6:8])))
+    past = [each for each in dates if each <= written.date() + FORWARD]
+    nearest = min(past, key=lambda each: abs(each - written.date()), default=written.date())
     return datetime.combine(nearest, time()).astimezone()
 
 

@@ -40,11 +40,15 @@ UNFINISHED = re.compile(r"[,:;→]$|^\[[^\]]*\]:?$")
 # Pairs of what a question asks for and what an answer to it holds.
 KINDS = (
     (
-        re.compile(r"몇|얼마|언제|며칠|how (many|much|long|old|often)|\bwhen\b|what (time|date|year)", re.IGNORECASE),
+        re.compile(
+            r"몇|얼마|언제|며칠|how (many|much|long|old|often)|\bwhen\b|what (time|date|year)", re.IGNORECASE
+        ),
         re.compile(r"\d|[한두세네] ?[개명번시달]|[일이삼사오육칠팔구십]+ ?[월일시년]"),
     ),
     (
-        re.compile(r"폴더|경로|디렉[터토]리|주소|파일|folder|path|director|\bfile|url|address", re.IGNORECASE),
+        re.compile(
+            r"폴더|경로|디렉[터토]리|주소|파일|folder|path|director|\bfile|url|address", re.IGNORECASE
+        ),
         re.compile(r"(/[\w.-]+){2,}|\w\.(com|io|net|org|kr)\b"),
     ),
 )

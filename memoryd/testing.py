@@ -56,7 +56,11 @@ class FakeEmbedder:
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, (n, d) float32."""
         self.embedded += texts
-        return np.stack([self._vector(text) for text in texts]) if texts else np.zeros((0, self.dimension), np.float32)
+        return (
+            np.stack([self._vector(text) for text in texts])
+            if texts
+            else np.zeros((0, self.dimension), np.float32)
+        )
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A unit vector, (d,) float32."""
@@ -169,7 +173,7 @@ class FakeFileEvents:
     def __init__(self) -> None:
         self._notice: Callable[[Path, bool], None] | None = None
 
-    def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
+    def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:  # noqa: ARG002  (the port's)
         """Keeps the callback."""
         self._notice = notice
 

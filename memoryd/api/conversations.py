@@ -8,7 +8,7 @@ from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI r
 from memoryd.api.views import file_view
 from memoryd.errors import NotFoundError
 from memoryd.journal import Utterance, new_conversation_id
-from memoryd.ledger import FileState
+from memoryd.ledger import FileState  # noqa: TC001
 from memoryd_client.models import (
     ConversationView,
     FileList,

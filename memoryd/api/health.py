@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response, status
 
 from memoryd.api.dependencies import DaemonOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import ready_view
-from memoryd_client.models import Ready
+from memoryd_client.models import Ready  # noqa: TC001
 
 router = APIRouter()
 

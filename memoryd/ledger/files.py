@@ -106,7 +106,7 @@ class FileStore:
             return int(connection.execute("SELECT count(*) FROM files WHERE size < 0").fetchone()[0])
 
     def known(self) -> dict[str, tuple[int, int]]:
-        """path → (size in bytes, mtime in nanoseconds) of every file, as last read."""
+        """Path → (size in bytes, mtime in nanoseconds) of every file, as last read."""
         with self._database.read() as connection:
             rows = connection.execute("SELECT path, size, mtime_ns FROM files")
             return {row["path"]: (row["size"], row["mtime_ns"]) for row in rows}

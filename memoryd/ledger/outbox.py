@@ -57,7 +57,7 @@ class Outbox:
             return int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
     def expected(self, embedder: str) -> dict[str, int]:
-        """owner → how many vectors Chroma should hold once the outbox is empty."""
+        """Owner → how many vectors Chroma should hold once the outbox is empty."""
         with self._database.read() as connection:
             rows = connection.execute(
                 """SELECT p.owner, count(*) AS n FROM passages p

@@ -1,14 +1,16 @@
-"""Vectors, kept under embedder and text: nothing is embedded twice."""
+"""Vectors, kept under embedder and text: nothing is embedded twice.
+
+Numpy is imported where it is used: the routes import the ledger, and the port opens first.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from memoryd.ledger.database import Database
@@ -80,6 +82,8 @@ class VectorStore:
             waiting_only: look only at passages that are in the outbox.
         """
         waiting = "AND p.passage_id IN (SELECT passage_id FROM outbox)" if waiting_only else ""
+        import numpy as np
+
         marks = ", ".join("?" * len(owners))
         best: list[tuple[str, float]] = []
         with self._database.read() as connection:
@@ -98,6 +102,8 @@ class VectorStore:
 
     def sample(self, embedder: str, count: int) -> list[tuple[str, str, NDArray[np.float32]]]:
         """(owner, passage id, vector) of a few passages spread over the ledger, to prove an index with."""
+        import numpy as np
+
         with self._database.read() as connection:
             (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
             step = max(1, total // count)

@@ -1,0 +1,154 @@
+"""Opens the memory: loads the embedder and Kiwi side by side and puts ingest, index, recall and brain together."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
+from memoryd.echo_brain import BrainSettings, EchoBrain
+from memoryd.embedder import open_embedder
+from memoryd.index_keeper import IndexKeeper
+from memoryd.ingest import Ingest
+from memoryd.korean import WordSplitter
+from memoryd.quotes import Quotes
+from memoryd.recall import Recall
+from memoryd.schedule import Schedule
+from memoryd.watch import WatchdogEvents, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llm import Generator
+    from memoryd.boot_memory_loop import BootMemoryLoop
+    from memoryd.clock import Clock
+    from memoryd.config import Config
+    from memoryd.embedder import Embedder
+    from memoryd.journal import Journal
+    from memoryd.ledger import Ledger
+    from memoryd.users import Users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What is there once the memory is open; nothing in it is started yet."""
+
+    embedder: Embedder
+    keeper: IndexKeeper
+    watcher: Watcher
+    recall: Recall
+    brain: EchoBrain
+    schedule: Schedule
+
+
+def open_memory(
+    config: Config,
+    *,
+    ledger: Ledger,
+    loop: BootMemoryLoop,
+    users: Users,
+    journal: Journal,
+    generators: Mapping[str, Generator],
+    clock: Clock,
+    saved: Callable[[str], None],
+) -> Memory:
+    """Loads what must be loaded (seconds) and builds the parts.
+
+    Raises:
+        EmbedderError: the embedding model can't be loaded.
+    """
+    words = WordSplitter()
+    embedder = _load(config, words)
+    ingest = Ingest(
+        memory=config.paths.memory,
+        ledger=ledger,
+        embedder=embedder,
+        words=words,
+        users=users,
+        max_file_bytes=config.watch.max_file_bytes,
+        max_tokens=config.passages.max_tokens,
+        batch_size=config.embedding.batch_size,
+    )
+    watcher = Watcher(
+        root=config.paths.memory,
+        events=WatchdogEvents(),
+        read=ingest.read,
+        known=ledger.files.known,
+        clock=clock,
+        settle_seconds=config.watch.settle_seconds,
+        rescan_seconds=config.watch.rescan_seconds,
+    )
+    keeper = _index_keeper(config, ledger, embedder, ingest.fingerprint, watcher.waiting)
+    recall = Recall(
+        ledger=ledger,
+        embedder=embedder,
+        words=words,
+        index=lambda: keeper.index,
+        degraded=keeper.degraded,
+        candidates=config.recall.candidates,
+    )
+    brain = EchoBrain(
+        recall=recall,
+        quotes=Quotes(embedder=embedder, words=words),
+        ledger=ledger,
+        identity=loop.identity,
+        generators=generators,
+        journal=journal,
+        saved=saved,
+        clock=clock,
+        settings=_brain_settings(config),
+    )
+    schedule = Schedule(
+        cron=config.replay.cron, timezone=config.replay.timezone, replay=lambda: loop.replay("schedule")
+    )
+    return Memory(
+        embedder=embedder, keeper=keeper, watcher=watcher, recall=recall, brain=brain, schedule=schedule
+    )
+
+
+def _load(config: Config, words: WordSplitter) -> Embedder:
+    """Kiwi loads beside the embedder: each takes seconds, and neither needs the other."""
+    kiwi = threading.Thread(target=words.load, name="kiwi", daemon=True)
+    kiwi.start()
+    embedder = open_embedder(config)
+    kiwi.join()
+    return embedder
+
+
+def _index_keeper(
+    config: Config, ledger: Ledger, embedder: Embedder, fingerprint: str, files_waiting: Callable[[], int]
+) -> IndexKeeper:
+    store = config.store
+    server: ChromaServer | RemoteChroma = (
+        RemoteChroma(store.chroma_url)
+        if store.chroma_url
+        else ChromaServer(max_file_bytes=store.max_file_bytes)
+    )
+    return IndexKeeper(
+        ledger=ledger,
+        server=server,
+        open_index=lambda generation: ChromaIndex(
+            server,
+            embedder=embedder.id,
+            dimension=embedder.dimension,
+            generation=generation,
+            sync_threshold=store.sync_threshold,
+        ),
+        embedder_id=embedder.id,
+        folder=config.paths.state / "chroma",
+        fingerprint=fingerprint,
+        batch_size=store.batch_size,
+        files_waiting=files_waiting,
+    )
+
+
+def _brain_settings(config: Config) -> BrainSettings:
+    return BrainSettings(
+        name=config.being.name,
+        default_model=config.llm.default,
+        passages=config.recall.passages,
+        memory_tokens=config.recall.token_budget,
+        max_tokens=config.llm.max_tokens,
+        temperature=config.llm.temperature,
+    )
