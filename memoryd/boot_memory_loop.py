@@ -75,16 +75,16 @@ class BootMemoryLoop:
             )
             self._running = row
             try:
-                row = self._run(row)
+                row = replace(self._run(row), seconds=_seconds_since(begun))
+                self._ledger.identities.log_replay(row)
             except (MemorydError, OSError) as error:
-                row = replace(row, state="failed", error=str(error))
+                failed = replace(row, state="failed", seconds=_seconds_since(begun), error=str(error))
+                self._log_failure(failed)
                 raise ReplayError(
                     f"The replay failed: {error} The identity before it stays in force."
                 ) from error
             finally:
                 self._running = None
-                row = replace(row, seconds=round(time.perf_counter() - begun, 3))
-                self._ledger.identities.log_replay(row)
             log.info(
                 "replay (%s): %d turns, %d memories kept, identity %s%s in %.2f s",
                 trigger,
@@ -95,6 +95,13 @@ class BootMemoryLoop:
                 row.seconds,
             )
             return row
+
+    def _log_failure(self, row: ReplayRow) -> None:
+        """Records a failed replay, unless the ledger itself is what failed."""
+        try:
+            self._ledger.identities.log_replay(row)
+        except MemorydError:
+            log.exception("the failed replay could not be recorded")
 
     def _run(self, row: ReplayRow) -> ReplayRow:
         made = make_identity(
@@ -120,3 +127,7 @@ class BootMemoryLoop:
             identity_version=identity.version if identity else None,
             digest=made.digest,
         )
+
+
+def _seconds_since(begun: float) -> float:
+    return round(time.perf_counter() - begun, 3)

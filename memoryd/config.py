@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,12 @@ from memoryd.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apscheduler.triggers.cron import CronTrigger
+
 ENV_PREFIX = "MEMORYD_"
 DEFAULT_CRON = "0 4 * * *"
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+WEEKDAY_NUMBERS = re.compile(r"(?:(?P<first>[0-7])(?:-(?P<last>[0-7]))?|\*(?=/))(?:/(?P<step>[1-9]))?\Z")
 ENV_FILE = "MEMORYD_CONFIG"
 # Read by the command line, not by the configuration.
 NOT_KEYS = frozenset({ENV_FILE, "MEMORYD_TOKEN", "MEMORYD_URL"})
@@ -208,6 +213,32 @@ def flat(config: Config) -> dict[str, object]:
     return _flatten(config.model_dump())
 
 
+def cron_trigger(cron: str, timezone: str | None = None) -> CronTrigger:
+    """APScheduler's trigger of cron's five fields; None for the machine's own time zone.
+
+    Raises:
+        ValueError: it is no schedule.
+    """
+    from apscheduler.triggers.cron import CronTrigger
+
+    fields = cron.split()
+    # APScheduler 3 counts weekdays from Monday, cron from Sunday.
+    return CronTrigger.from_crontab(" ".join([*fields[:4], *map(_weekdays, fields[4:])]), timezone=timezone)
+
+
+def _weekdays(field: str) -> str:
+    """Cron's weekday field with names for its numbers, ranges written out: `5-7` is `fri,sat,sun`."""
+    days: list[str] = []
+    for part in field.split(","):
+        match = WEEKDAY_NUMBERS.match(part)
+        if match is None:
+            days.append(part)
+            continue
+        first, last = int(match["first"] or 0), int(match["last"] or match["first"] or 6)
+        days += [WEEKDAYS[day % 7] for day in range(first, last + 1, int(match["step"] or 1))] or [part]
+    return ",".join(days)
+
+
 def _find_file(path: Path | None, env: Mapping[str, str]) -> Path | None:
     if path is None and env.get(ENV_FILE):
         path = Path(env[ENV_FILE])
@@ -305,11 +336,9 @@ def _check_folders(config: Config, origins: dict[str, str]) -> None:
 def _check_cron(config: Config, origins: dict[str, str]) -> None:
     if config.replay.cron in {"", DEFAULT_CRON}:
         return
-    # Costs an import, so only where there is something to check: the port opens first.
-    from apscheduler.triggers.cron import CronTrigger
-
     try:
-        CronTrigger.from_crontab(config.replay.cron)
+        # Costs an import, so only where there is something to check: the port opens first.
+        cron_trigger(config.replay.cron)
     except ValueError as error:
         where = origins.get("replay.cron", "default")
         raise ConfigError(

@@ -155,13 +155,13 @@ class EchoBrain:
         found = self._recall.memories(
             question.text, owners=question.user.owners, count=self._settings.passages
         )
-        yield Recalled(hits=found.hits, degraded=found.degraded)
         identity = self._identity()
-        request = self._request(question, conversation_id, generator, identity, found)
         said: list[str] = []
         usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
         first_token_ms = 0.0
         try:
+            yield Recalled(hits=found.hits, degraded=found.degraded)
+            request = self._request(question, conversation_id, generator, identity, found)
             for piece in _generate(generator, request):
                 first_token_ms = first_token_ms or (time.perf_counter() - begun) * 1000
                 if piece.text:
@@ -282,8 +282,8 @@ class EchoBrain:
                     identity_version=identity.version if identity else None,
                 )
             )
-        path = self._journal.append(question.user.id, conversation_id, turns)
         history = self._history(question.user, conversation_id)
+        path = self._journal.append(question.user.id, conversation_id, turns)
         history += [Message(role=turn.role, speaker=turn.speaker, text=turn.text) for turn in turns]
         del history[:-TURNS_KEPT]
         self._saved(path)

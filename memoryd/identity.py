@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memoryd.korean import bigrams, estimate_tokens, latin_words, normalise, sentences
+from memoryd.korean import QUESTION_END, bigrams, estimate_tokens, latin_words, normalise, sentences
 from memoryd.users import ORIGIN_FILE
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ LONGEST_LINE = 240
 COMMON_SHARE = 0.5
 # Recent days weigh more: the last day 1, the first this much.
 OLDEST_WEIGHT = 0.5
-QUESTION_END = re.compile(r"[?？]\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +97,9 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
         place = f"{path}\0{turn.conversation_id}\0{turn.time.isoformat()}"
         mark = f"{place}\0{turn.role}\0{turn.speaker}\0{turn.text}"
         digest.update(mark.encode(errors="surrogatepass") + b"\n")
-        said += _sentences(path, turn, count)
+        said += _sentences(path, turn, len(said))
     head = _head(manifests)
-    room = budget - estimate_tokens(head) - estimate_tokens(MEMORIES_HEADING)
+    room = budget - estimate_tokens("\n".join([head, MEMORIES_HEADING, ""]))
     kept = sorted(choose(said, room), key=lambda memory: memory.order)
     lines = [MEMORIES_HEADING, *(_line(memory) for memory in kept)] if kept else []
     text = "\n".join([head, *lines]).strip() + "\n"
@@ -164,11 +162,11 @@ def _word_weights(said: Sequence[Memory], words: Sequence[frozenset[str]]) -> di
     }
 
 
-def _sentences(path: str, turn: TurnRow, order: int) -> Iterator[Memory]:
+def _sentences(path: str, turn: TurnRow, before: int) -> Iterator[Memory]:
     """What a person said in this turn that can stand alone; an assistant's words are not its memories."""
     if turn.role != "user":
         return
-    for text in sentences(turn.text):
+    for order, text in enumerate(sentences(turn.text), start=before):
         line = " ".join(text.split())
         if SHORTEST_LINE <= len(line) <= LONGEST_LINE and not QUESTION_END.search(line):
             yield Memory(

@@ -9,6 +9,7 @@ Vectors are committed batch by batch, before the file: a kill in the middle of a
 from __future__ import annotations
 
 import logging
+import os
 import re
 import stat
 from contextlib import suppress
@@ -21,7 +22,6 @@ from memoryd.ledger import ConversationRow, FileRow, FileState, NewFile, NewPass
 from memoryd.passages import DatedTurn, Passage, make_passages
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -82,13 +82,14 @@ class Ingest:
         """Brings the ledger up to date with one file; a file that is gone is taken out.
 
         Args:
-            path: below `memory/`, with forward slashes.
+            path: below `memory/`, with forward slashes; the ledger has it as `printable` gives it.
 
         Raises:
             UnsettledError: it changed meanwhile.
             StoreError: the ledger refused the commit.
         """
         file = self._memory / path
+        path = printable(path)
         try:
             status = file.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -200,6 +201,11 @@ class Ingest:
         )
 
 
+def printable(path: str) -> str:
+    """A path as text: bytes that are no UTF-8 (a name from a Korean Windows archive) are written `\\xc7`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def _day(path: str) -> str:
     return path.split("/", maxsplit=1)[0]
 
@@ -218,7 +224,8 @@ def folder_time(day: str, mtime: float) -> datetime:
     match = DAY_FOLDER.match(day)
     digits = (match and match["digits"]) or ""
     dates: list[date] = []
-    years = [written.year - 1, written.year, written.year + 1]
+    # 29 February is up to eight years away.
+    years = range(written.year - 8, written.year + 2)
     spelled = [digits] if len(digits) == 8 else [f"{year:04d}{digits}" for year in years if len(digits) == 4]
     for each in spelled:
         with suppress(ValueError):  # 0230 is no date in any year
@@ -264,11 +271,11 @@ def _turn_row(conversation_id: str, turn: DatedTurn) -> TurnRow:
 
 def _distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
     """An export that names two conversations alike gives the second another name."""
-    seen: dict[str, int] = {}
-    distinct = []
+    distinct: dict[str, loaders.Conversation] = {}
     for conversation in conversations:
-        seen[conversation.id] = seen.get(conversation.id, 0) + 1
-        number = seen[conversation.id]
-        name = conversation.id if number == 1 else f"{conversation.id}#{number}"
-        distinct.append(loaders.Conversation(id=name, title=conversation.title, turns=conversation.turns))
-    return distinct
+        name, number = conversation.id, 1
+        while name in distinct:
+            number += 1
+            name = f"{conversation.id}#{number}"
+        distinct[name] = replace(conversation, id=name)
+    return list(distinct.values())

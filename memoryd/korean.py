@@ -24,6 +24,7 @@ LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
 # Kiwi's tags for words that carry meaning: nouns, verbs and adjectives, adverbs, roots, foreign words.
 CONTENT_TAGS = ("N", "VV", "VA", "MAG", "XR", "SH")
 SENTENCE_END = re.compile(r"(?<=[.!?。…])[\"'”’)\]]*\s+|\n+")
+QUESTION_END = re.compile(r"[?？]\s*[\"'”’)\]]*\s*$")
 # Tokens a character, measured on the bundled models' tokenizers: Korean is dense.
 TOKENS_PER_HANGUL = 0.75
 TOKENS_PER_OTHER = 0.3

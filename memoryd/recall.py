@@ -10,12 +10,12 @@ recall@10: 76.9 against 74.4), because one leg often has nothing to say and its 
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.errors import IndexUnavailableError
+from memoryd.korean import QUESTION_END, sentences
 from memoryd.passages import Kind
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ LEXICAL_WEIGHT = 0.7
 FILTERED_CANDIDATES = 1000
 # How far down a reply's sources are looked for before the reply counts as a repetition of them.
 REPETITION_DEPTH = 20
-NOT_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +120,14 @@ class Recall:
         return Found(hits=hits, degraded=degraded, milliseconds=(time.perf_counter() - begun) * 1000)
 
     def memories(self, question: str, *, owners: Sequence[str], count: int) -> Found:
-        """What a prompt should hold: no repeat of the question, no answer beside what it was built from."""
+        """What a prompt should hold: nothing that only asks, no answer beside what it was built from."""
         found = self.search(question, owners=owners, k=count + REPETITION_DEPTH)
         near = {hit.passage.id for hit in found.hits[:REPETITION_DEPTH]}
-        asked = _bare(question)
         telling = [
             hit
             for hit in found.hits
             if not (hit.passage.kind == Kind.REPLY and near.intersection(hit.passage.citations))
-            and _bare(_words_only(hit.passage)) != asked
+            and not _only_asks(hit.passage)
         ]
         return Found(hits=tuple(telling[:count]), degraded=found.degraded, milliseconds=found.milliseconds)
 
@@ -204,9 +202,6 @@ def _merged(
     return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:count]
 
 
-def _words_only(passage: FoundPassage) -> str:
-    return " ".join(turn.text for turn in passage.turns)
-
-
-def _bare(text: str) -> str:
-    return NOT_WORD.sub("", text).casefold()
+def _only_asks(passage: FoundPassage) -> bool:
+    """Whether nothing is said but questions: an earlier asking of the same thing answers nothing."""
+    return all(QUESTION_END.search(sentence) for turn in passage.turns for sentence in sentences(turn.text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from memoryd.config import cron_trigger
 from memoryd.errors import MemorydError
 
 if TYPE_CHECKING:
@@ -35,12 +36,11 @@ class Schedule:
         if not self._cron:
             return
         from apscheduler.schedulers.background import BackgroundScheduler
-        from apscheduler.triggers.cron import CronTrigger
 
         self._scheduler = BackgroundScheduler()
         self._scheduler.add_job(
             self._run,
-            CronTrigger.from_crontab(self._cron, timezone=self._timezone),
+            cron_trigger(self._cron, self._timezone),
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from memoryd.errors import MemorydError
-from memoryd.ingest import UnsettledError
+from memoryd.ingest import UnsettledError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,6 +83,7 @@ class _Handler(FileSystemEventHandler):
 class _Pending:
     signature: Signature | None
     due: float
+    fault: str = ""
 
 
 class Watcher:
@@ -122,7 +122,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self.scanned = False
         self.idle = threading.Event()
-        self.fault = ""
+        self._stumble = ""
 
     def start(self) -> None:
         """Listens first, then scans, so that no change falls between."""
@@ -136,6 +136,12 @@ class Watcher:
         self._events.stop()
         if self._thread.is_alive():
             self._thread.join(STOP_LIMIT_S)
+
+    @property
+    def fault(self) -> str:
+        """Why something can't be read in now, or an empty text."""
+        with self._lock:
+            return next((each.fault for each in self._pending.values() if each.fault), self._stumble)
 
     def waiting(self) -> int:
         """How many files are noticed and not yet read."""
@@ -175,9 +181,10 @@ class Watcher:
             self._wake.clear()
             try:
                 pause = self.step()
+                self._stumble = ""
             except Exception as error:  # the thread's boundary: one bad moment must not end the watch
                 log.exception("the watcher stumbled and goes on")
-                self.fault = str(error)
+                self._stumble = str(error)
                 pause = RETRY_SECONDS
             self._wake.wait(min(pause, 3600.0))
 
@@ -201,8 +208,8 @@ class Watcher:
             self._next_scan = now + self._rescan if self._rescan else float("inf")
         known = self._known()
         on_disk = dict(self._files())
-        changed = [path for path, signature in on_disk.items() if known.get(path) != signature]
-        gone = [path for path in known if path not in on_disk]
+        changed = [path for path, signature in on_disk.items() if known.get(printable(path)) != signature]
+        gone = known.keys() - {printable(path) for path in on_disk}
         age = self._clock.now().timestamp()
         with self._lock:
             for path in [*sorted(changed), *sorted(gone)]:
@@ -221,7 +228,9 @@ class Watcher:
     def _files(self) -> Iterator[tuple[str, Signature]]:
         for folder, folders, names in os.walk(self._root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in names:
+            # A link to a folder is listed, so that it is refused with a reason, and not followed.
+            links = [name for name in folders if Path(folder, name).is_symlink()]
+            for name in [*names, *links]:
                 path = Path(folder, name)
                 relative = path.relative_to(self._root).as_posix()
                 signature = None if ignored(relative) else self._signature(relative)
@@ -249,15 +258,14 @@ class Watcher:
             taken = self._pending.get(path)
         try:
             self._read(path)
-            self.fault = ""
         except UnsettledError:
             self.note(path)
             return
-        except MemorydError as error:
-            log.exception("%s could not be stored; it is tried again in %g s", path, RETRY_SECONDS)
-            self.fault = str(error)
+        except Exception as error:  # the job's boundary: one file must not keep the others from being read
+            log.exception("%s could not be read in; it is tried again in %g s", path, RETRY_SECONDS)
+            due = self._clock.monotonic() + RETRY_SECONDS
             with self._lock:
-                self._pending[path] = _Pending(self._signature(path), self._clock.monotonic() + RETRY_SECONDS)
+                self._pending[path] = _Pending(self._signature(path), due, f"{printable(path)}: {error}")
             return
         with self._lock:
             # A notice that came meanwhile has put another entry there; that one stays.

@@ -114,6 +114,6 @@ def _greet(address: Sequence[object]) -> None:
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command.name
     sys.stdout.write(
         f"memoryd listens on http://{address[0]}:{address[1]}. Memory and models load behind it.\n"
-        f'In another window:  {shown} status    {shown} ask "보리는 뭘 좋아해?"\n'
+        f'In another window:  {shown} status    {shown} ask "보리 예방접종은 언제야?"\n'
     )
     sys.stdout.flush()

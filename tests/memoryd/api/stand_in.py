@@ -1,0 +1,224 @@
+"""A daemon for the routes to serve: a real ledger, journal, replay and brain over fakes, all of it in one thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llm import ModelNotReadyError, Piece, State
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.config import Config, Llm, Paths
+from memoryd.daemon import Part
+from memoryd.echo_brain import BrainSettings, EchoBrain
+from memoryd.errors import NotReadyError
+from memoryd.ingest import Ingest
+from memoryd.journal import Journal
+from memoryd.ledger import Ledger
+from memoryd.quotes import Quotes
+from memoryd.recall import Recall
+from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
+from memoryd.users import Users
+from memoryd.watch import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llm import GenerateRequest
+    from memoryd.korean import WordSplitter
+
+LAKE = "day0402/lake.jsonl"
+LAKE_TURNS = (
+    ("l1", "user", "소연", "2026-04-02T08:30:00+09:00", "호숫가 오두막 열쇠는 우체통 밑에 붙여 뒀어."),
+    ("l2", "assistant", "에코", "2026-04-02T08:31:00+09:00", "네, 우체통 밑이군요."),
+    ("l3", "user", "소연", "2026-04-02T08:40:00+09:00", "The canoe paddles hang in Bram's garage."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the routes read from an open memory."""
+
+    embedder: FakeEmbedder
+    watcher: Watcher
+    recall: Recall
+    brain: EchoBrain
+
+
+class StandIn:
+    """What the routes use of a daemon. `loading` is the sentence that an unopened memory refuses with."""
+
+    def __init__(self, folder: Path, words: WordSplitter) -> None:
+        paths = Paths(**{name: folder / name for name in ("memory", "manifest", "state", "models")})
+        paths.memory.mkdir()
+        paths.manifest.mkdir()
+        (paths.manifest / "echo_identity.txt").write_text("나는 에코다.", encoding="utf-8")
+        (paths.manifest / "fillin_manifest.txt").write_text("들은 것을 지킨다.", encoding="utf-8")
+        (paths.manifest / "origin_id.txt").write_text("origin", encoding="utf-8")
+        self.config = Config(paths=paths, llm=Llm(default="fake", max_tokens=64), models={})
+        self.clock = FakeClock()
+        self.started_at = self.clock.now()
+        self.users = Users(paths.manifest, paths.state)
+        self.journal = Journal(paths.memory)
+        self.generator = FakeGenerator()
+        self.generators = {"fake": self.generator}
+        self.ledger = Ledger(paths.state)
+        self.loop = BootMemoryLoop(
+            ledger=self.ledger,
+            manifest=paths.manifest,
+            owners=self.users.origin.owners,
+            budget=500,
+            clock=self.clock,
+        )
+        self.loading: str | None = None
+        self.degraded: str | None = None
+        self.started = threading.Event()
+        self.stopped = threading.Event()
+        self._memory = self._open(words)
+
+    @property
+    def memory(self) -> Memory:
+        """The memory, once it is not loading."""
+        if self.loading:
+            raise NotReadyError(self.loading)
+        return self._memory
+
+    @property
+    def token(self) -> str:
+        """The origin's."""
+        return (self.config.paths.state / "origin.token").read_text().strip()
+
+    def start(self) -> None:
+        """Nothing is left to open."""
+        self.started.set()
+
+    def stop(self) -> None:
+        """Closes the ledger."""
+        self.ledger.close()
+        self.stopped.set()
+
+    def parts(self) -> list[Part]:
+        """One part."""
+        return [Part(name="embedder", state="loading" if self.loading else "ready", detail=self.loading or "")]
+
+    def answers(self) -> bool:
+        """Whether a question can be answered."""
+        return not self.loading and self.generator.state is State.READY
+
+    def remembered(self, path: str) -> None:
+        """Reads the file before it returns, so that no test has to wait."""
+        self._memory.watcher.note(path, settled=True)
+        self._memory.watcher.step()
+
+    def rebuild(self) -> int:
+        """Has every file read again; the generation is always the second."""
+        self.ledger.files.mark_all_stale()
+        self._memory.watcher.rescan()
+        self._memory.watcher.step()
+        return 2
+
+    def drop(self, path: str, data: str) -> None:
+        """Puts a file into `memory/` and has it read."""
+        file = self.config.paths.memory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(data, encoding="utf-8")
+        self.remembered(path)
+
+    def drop_lake(self) -> None:
+        """Puts a small conversation in, half Korean and half English."""
+        keys = ("id", "role", "speaker", "time", "text")
+        turns = [{"conversation": "lake", **dict(zip(keys, turn, strict=True))} for turn in LAKE_TURNS]
+        self.drop(LAKE, "".join(json.dumps(turn, ensure_ascii=False) + "\n" for turn in turns))
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Every line that the journal has written, in order."""
+        files = sorted(self.config.paths.memory.glob("day*/origin/*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+
+    def _open(self, words: WordSplitter) -> Memory:
+        paths = self.config.paths
+        embedder, index = FakeEmbedder(), FakeVectorIndex()
+        ingest = Ingest(
+            memory=paths.memory,
+            ledger=self.ledger,
+            embedder=embedder,
+            words=words,
+            users=self.users,
+            max_file_bytes=2**20,
+            max_tokens=64,
+            batch_size=8,
+        )
+        recall = Recall(
+            ledger=self.ledger,
+            embedder=embedder,
+            words=words,
+            index=lambda: index,
+            degraded=lambda: self.degraded,
+            candidates=50,
+        )
+        watcher = Watcher(
+            root=paths.memory,
+            events=FakeFileEvents(),
+            read=ingest.read,
+            known=self.ledger.files.known,
+            clock=self.clock,
+            settle_seconds=0,
+            rescan_seconds=0,
+        )
+        brain = EchoBrain(
+            recall=recall,
+            quotes=Quotes(embedder=embedder, words=words),
+            ledger=self.ledger,
+            identity=self.loop.identity,
+            generators=self.generators,
+            journal=self.journal,
+            saved=self.remembered,
+            clock=self.clock,
+            settings=BrainSettings(
+                name="에코",
+                default_model="fake",
+                passages=4,
+                memory_tokens=400,
+                max_tokens=self.config.llm.max_tokens,
+                temperature=0.0,
+            ),
+        )
+        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain)
+
+
+class FailingGenerator(FakeGenerator):
+    """Says one word, then fails."""
+
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        """One piece, then the error."""
+        self.requests.append(request)
+        yield Piece(text="그건")
+        raise ModelNotReadyError("fake ran out of memory; give it a smaller context")
+
+
+class EndlessGenerator(FakeGenerator):
+    """Goes on until it is closed; `closed` says when that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        """The same word, a million times at most."""
+        self.requests.append(request)
+        try:
+            for _ in range(1_000_000):
+                yield Piece(text="음 ")
+        finally:
+            self.closed.set()
+
+
+def events(stream: str) -> list[tuple[str, dict[str, Any]]]:
+    """The (name, data) pairs of a stream of server-sent events."""
+    found = []
+    for block in stream.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append((fields["event"], json.loads(fields["data"])))
+    return found

@@ -1,0 +1,100 @@
+"""The process around the app: what it starts and stops, and what it tells systemd and the user."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from memoryd.api import server
+from memoryd.errors import AlreadyRunningError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memoryd.daemon import Daemon
+    from tests.memoryd.api.stand_in import StandIn
+
+
+def test_the_daemon_starts_behind_the_open_port_and_stops_with_the_app(daemon: StandIn) -> None:
+    with TestClient(server.create_app(cast("Daemon", daemon))) as client:
+        assert client.get("/health").status_code == 200
+        assert daemon.started.wait(10)
+        assert not daemon.stopped.is_set()
+    assert daemon.stopped.is_set()
+
+
+def test_an_app_that_ends_before_the_daemon_has_started_stops_all_the_same(daemon: StandIn) -> None:
+    with TestClient(server.create_app(cast("Daemon", daemon))):
+        pass
+    assert daemon.stopped.is_set()
+
+
+def test_uvicorn_finds_an_app_in_the_module() -> None:
+    assert isinstance(server.app, FastAPI)
+
+
+def test_other_names_are_not_in_the_module() -> None:
+    with pytest.raises(AttributeError, match="application"):
+        server.__getattr__("application")
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A socket's path holds 108 bytes at most, so not pytest's own folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(short_folder: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+    name = f"@memoryd-test-{os.getpid()}" if abstract else str(short_folder / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(10)
+        systemd.bind("\0" + name[1:] if abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        server.notify_systemd("READY=1")
+        assert systemd.recv(100) == b"READY=1"
+
+
+def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    server.notify_systemd("READY=1")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    for name in ("memory", "manifest"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "config.toml"
+    file.write_text("[llm]\nenabled = false\n")
+    return file
+
+
+def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("MEMORYD_SERVER__PORT", str(port))
+        with pytest.raises(ConfigError) as caught:
+            server.run(config)
+    message = str(caught.value)
+    assert f"server.port: 127.0.0.1:{port}" in message
+    assert "Address already in use" in message
+    assert "MEMORYD_SERVER__PORT" in message
+
+
+def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
+    first = server.Daemon(server.load_config(config).config)
+    try:
+        with pytest.raises(AlreadyRunningError, match="Another memoryd owns .*state"):
+            server.run(config)
+    finally:
+        first.stop()

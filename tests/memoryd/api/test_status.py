@@ -1,0 +1,69 @@
+"""`/api/status` counts what is there; `/api/rebuild` makes it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memoryd import __version__
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+    from tests.memoryd.api.stand_in import StandIn
+
+
+def test_an_empty_memory_counts_nothing(client: TestClient) -> None:
+    seen = client.get("/api/status").json()
+    assert seen["version"] == __version__
+    assert seen["user"] == "origin"
+    assert seen["identity_version"] == 0
+    assert seen["last_day"] is None
+    assert seen["counts"]["turns"] == 0
+
+
+def test_everything_at_a_glance(client: TestClient, daemon: StandIn) -> None:
+    daemon.drop_lake()
+    daemon.drop("day0402/empty.txt", " \n")
+    daemon.drop("day0402/torn.json", "[")
+    daemon.loop.replay("boot")
+    daemon.clock.pass_seconds(90)
+    seen = client.get("/api/status").json()
+    assert seen["uptime_s"] == 90.0
+    assert seen["identity_version"] == 1
+    assert seen["embedder"] == "fake"
+    assert seen["memory"] == str(daemon.config.paths.memory)
+    assert seen["last_day"] == "2026-04-02"
+    assert seen["counts"] == {
+        "files_indexed": 1,
+        "files_skipped": 1,
+        "files_quarantined": 1,
+        "conversations": 1,
+        "turns": 3,
+        "passages": 2,
+        "vectors": 2,
+        "embedded_texts": 2,
+        "outbox": 2,
+        "waiting_files": 0,
+    }
+    assert seen["ready"] == client.get("/ready").json()
+
+
+def test_while_the_memory_loads_the_status_answers_and_files_are_waiting(
+    client: TestClient, daemon: StandIn
+) -> None:
+    daemon.drop_lake()
+    daemon.loading = "the embedder is loading"
+    seen = client.get("/api/status").json()
+    assert seen["embedder"] == ""
+    assert seen["counts"]["turns"] == 3
+    assert seen["counts"]["waiting_files"] == 1
+    assert seen["ready"]["ready"] is False
+
+
+def test_a_rebuild_reads_every_file_again_and_embeds_nothing_twice(client: TestClient, daemon: StandIn) -> None:
+    daemon.drop_lake()
+    before = client.post("/api/search", json={"query": "오두막 열쇠"}).json()
+    assert client.post("/api/rebuild").json() == {"files": 1, "passages": 2, "generation": 2}
+    counts = client.get("/api/status").json()["counts"]
+    assert (counts["turns"], counts["vectors"], counts["embedded_texts"]) == (3, 2, 2)
+    assert client.post("/api/search", json={"query": "오두막 열쇠"}).json() == before
