@@ -12,6 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -194,13 +195,14 @@ def load_config(path: Path | None = None, env: Mapping[str, str] | None = None) 
         section, name = key.split(".", 1)
         _put(raw, section, name, value, variable)
         origins[key] = variable
-    if "models" in raw:
+    if isinstance(raw.get("models"), dict):
         # A file that names one model keeps the others' defaults.
         raw["models"] = {name: m.model_dump() for name, m in DEFAULT_MODELS.items()} | raw["models"]
     config = _validate(raw, origins, file)
     config = _absolute(config, base)
     _check_folders(config, origins)
     _check_cron(config, origins)
+    _check_timezone(config, origins)
     return LoadedConfig(
         config=config,
         origins={key: origins.get(key, "default") for key in _flatten(config.model_dump())},
@@ -254,7 +256,7 @@ def _find_file(path: Path | None, env: Mapping[str, str]) -> Path | None:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}. Mend that line.") from error
     except UnicodeDecodeError as error:
@@ -286,7 +288,10 @@ def _put(raw: dict[str, Any], section: str, name: str, value: str, variable: str
     if section == "models" and "." in name:
         model, key = name.split(".", 1)
         default = DEFAULT_MODELS[model].model_dump() if model in DEFAULT_MODELS else {}
-        target[model] = {**default, **target.get(model, {}), key: value}
+        written = target.get(model, {})
+        if not isinstance(written, dict):
+            raise ConfigError(f"[{section}] {model} is not a section, so {variable} can't be set.")
+        target[model] = {**default, **written, key: value}
     else:
         target[name] = value
 
@@ -344,6 +349,20 @@ def _check_cron(config: Config, origins: dict[str, str]) -> None:
         raise ConfigError(
             f"{where}: replay.cron: {config.replay.cron!r} is no schedule: {error}. "
             'Write cron\'s five fields, for example "0 4 * * *" (four in the morning), or "" for never.'
+        ) from error
+
+
+def _check_timezone(config: Config, origins: dict[str, str]) -> None:
+    name = config.replay.timezone
+    if not name:
+        return
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        where = origins.get("replay.timezone", "default")
+        raise ConfigError(
+            f"{where}: replay.timezone: there is no time zone {name!r}. "
+            'Write one as "Asia/Seoul", or "" for the machine\'s own.'
         ) from error
 
 

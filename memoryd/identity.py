@@ -99,7 +99,7 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
         digest.update(mark.encode(errors="surrogatepass") + b"\n")
         said += _sentences(path, turn, len(said))
     head = _head(manifests)
-    room = budget - estimate_tokens("\n".join([head, MEMORIES_HEADING, ""]))
+    room = budget - estimate_tokens(f"{head}\n{MEMORIES_HEADING}\n")
     kept = sorted(choose(said, room), key=lambda memory: memory.order)
     lines = [MEMORIES_HEADING, *(_line(memory) for memory in kept)] if kept else []
     text = "\n".join([head, *lines]).strip() + "\n"

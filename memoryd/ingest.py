@@ -202,7 +202,7 @@ class Ingest:
 
 
 def printable(path: str) -> str:
-    """A path as text: bytes that are no UTF-8 (a name from a Korean Windows archive) are written `\\xc7`."""
+    """A path as text: bytes that are no UTF-8, as old Korean archives leave in names, in hexadecimal."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 

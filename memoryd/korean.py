@@ -23,7 +23,7 @@ LETTER = re.compile(r"[^\W\d_]")
 LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
 # Kiwi's tags for words that carry meaning: nouns, verbs and adjectives, adverbs, roots, foreign words.
 CONTENT_TAGS = ("N", "VV", "VA", "MAG", "XR", "SH")
-SENTENCE_END = re.compile(r"(?<=[.!?。…])[\"'”’)\]]*\s+|\n+")
+SENTENCE_END = re.compile(r"([.!?。…][\"'”’)\]]*)\s+")
 QUESTION_END = re.compile(r"[?？]\s*[\"'”’)\]]*\s*$")
 # Tokens a character, measured on the bundled models' tokenizers: Korean is dense.
 TOKENS_PER_HANGUL = 0.75
@@ -44,8 +44,8 @@ def normalise(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences and lines of a text, stripped, none empty; joined they hold every word of it."""
-    return [part.strip() for part in SENTENCE_END.split(text) if part and part.strip()]
+    """The sentences and lines of a text, stripped, none empty; joined they hold all of it but white space."""
+    return [part.strip() for part in SENTENCE_END.sub(r"\1\n", text).split("\n") if part.strip()]
 
 
 def estimate_tokens(text: str) -> int:
@@ -56,6 +56,7 @@ def estimate_tokens(text: str) -> int:
 
 def hangul_share(text: str) -> float:
     """The part of a text's letters that is Hangul, 0 to 1; 0 for a text without letters."""
+    text = normalise(text)
     letters = len(LETTER.findall(text))
     return sum(len(run) for run in HANGUL_RUN.findall(text)) / letters if letters else 0.0
 

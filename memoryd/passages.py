@@ -103,12 +103,12 @@ def make_passages(
     Args:
         path: the file's path below `memory/`.
         count_tokens: lengths of texts in the embedder's tokens.
-        max_tokens: the longest passage.
+        max_tokens: the longest passage, with the opening and the speakers' names in it.
     """
     passages = []
     for exchange in exchanges(turns):
-        opening = _opening(exchange)
-        for piece_number, piece in enumerate(_pieces(exchange, count_tokens, max_tokens)):
+        opening = _opening(exchange, count_tokens, max_tokens // 3)
+        for piece_number, piece in enumerate(_pieces(exchange, opening, count_tokens, max_tokens)):
             place = f"{path}\0{conversation_id}\0{exchange[0].index}\0{piece_number}"
             passages.append(_passage(place, piece, opening if piece_number else ""))
     return passages
@@ -130,42 +130,57 @@ def exchanges(turns: Sequence[DatedTurn]) -> Iterator[list[DatedTurn]]:
         yield group
 
 
-def _opening(exchange: Sequence[DatedTurn]) -> str:
+def _opening(
+    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+) -> str:
     first = exchange[0]
     words = " ".join(first.text.split())
-    return f"{first.speaker}: {words[:OPENING_CHARACTERS]}"
+    opening = f"{first.speaker}: {words[:OPENING_CHARACTERS]}"
+    while count_tokens([opening])[0] > max_tokens:
+        opening = opening[: len(opening) // 2]
+    return opening
 
 
 def _pieces(
-    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+    exchange: Sequence[DatedTurn],
+    opening: str,
+    count_tokens: Callable[[Sequence[str]], list[int]],
+    max_tokens: int,
 ) -> Iterator[list[_Line]]:
     whole = [f"{turn.speaker}: {turn.text}" for turn in exchange]
     lengths = count_tokens(whole)
     if sum(lengths) <= max_tokens:
         yield [_Line(turn, turn.text, n) for turn, n in zip(exchange, lengths, strict=True)]
         return
+    names = list(dict.fromkeys(turn.speaker for turn in exchange))
+    name_tokens = dict(zip(names, count_tokens([f"{name}:" for name in names]), strict=True))
+    room = max_tokens - count_tokens([opening])[0]
+    # Of a name as long as a passage no cut could make room for the words; such a one runs over.
+    longest = max(room - max(name_tokens.values()), max_tokens // 3)
     piece: list[_Line] = []
     used = 0
-    for line in _lines(exchange, count_tokens, max_tokens):
-        if piece and used + line.tokens > max_tokens:
+    for line in _lines(exchange, count_tokens, longest):
+        named = name_tokens[line.turn.speaker]
+        begins = not piece or piece[-1].turn is not line.turn
+        if piece and used + line.tokens + named * begins > room:
             yield piece
-            piece, used = [], 0
+            piece, used, begins = [], 0, True
         piece.append(line)
-        used += line.tokens
+        used += line.tokens + named * begins
     if piece:
         yield piece
 
 
 def _lines(
-    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], longest: int
 ) -> Iterator[_Line]:
     for turn in exchange:
         texts = sentences(turn.text)
         for text, tokens in zip(texts, count_tokens(texts), strict=True):
-            if tokens <= max_tokens:
+            if tokens <= longest:
                 yield _Line(turn, text, tokens)
             else:
-                yield from _cut(turn, text, count_tokens, max_tokens)
+                yield from _cut(turn, text, count_tokens, longest)
 
 
 def _cut(

@@ -28,8 +28,8 @@ LONGEST = 300
 WORD_WEIGHT = 0.8
 PASSAGE_WEIGHT = 0.3
 KIND_WEIGHT = 0.2
-# A sentence competes with the best one while it is this near to it. The built-in model's own choice is no better
-# than chance (8 of 16 right among 4 shown to it), so it is left only what the scores can't tell apart.
+# A sentence competes with the best one while it is this near to it: the built-in model, shown four, picks the right
+# one in 8 of 16 tries, so it is left only what the scores can't tell apart.
 MARGIN = 0.005
 MOST_CHOICES = 3
 # Below this a sentence has nothing to do with the question (a tenth of what answers lies below 0.59, half of what

@@ -6,6 +6,7 @@ event: recall {degraded, citations}   event: token {text}   …   event: done {t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -21,7 +22,9 @@ from memoryd.errors import MemorydError
 from memoryd_client.models import AskAnswer, AskRequest, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from starlette.types import Receive, Scope, Send
 
     from memoryd.echo_brain import Event
 
@@ -45,12 +48,24 @@ def ask(request: AskRequest, daemon: DaemonOf, user: UserOf) -> AskAnswer | Stre
         return next(_answer(event) for event in events if isinstance(event, Answer))
     # The first event comes before the response does, so that an error before it is a plain problem document.
     first = next(events)
-    return StreamingResponse(
-        _stream(first, events), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
-    )
+    return _EventStream(_stream(first, events))
 
 
-def _stream(first: Event, rest: Iterator[Event]) -> Iterator[str]:
+class _EventStream(StreamingResponse):
+    """Server-sent events. A client that goes away stops the model at once, not when Python collects the stream."""
+
+    def __init__(self, events: Generator[str, None, None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._events.close))
+
+
+def _stream(first: Event, rest: Iterator[Event]) -> Generator[str, None, None]:
     yield _server_sent(first)
     try:
         for event in rest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -82,6 +83,8 @@ def run(config_path: Path | None) -> int:
     """
     config = load_config(config_path).config
     daemon = Daemon(config)
+    # uvicorn stops at SIGTERM and then sends it to itself again; to have been told to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     with _listen(config.server.host, config.server.port) as listener:
         settings = uvicorn.Config(create_app(daemon), log_config=None, access_log=False, lifespan="on")
         _Server(settings).run(sockets=[listener])

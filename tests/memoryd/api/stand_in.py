@@ -95,13 +95,16 @@ class StandIn:
         self.started.set()
 
     def stop(self) -> None:
-        """Closes the ledger."""
-        self.ledger.close()
-        self.stopped.set()
+        """Closes the ledger, once."""
+        if not self.stopped.is_set():
+            self.ledger.close()
+            self.stopped.set()
 
     def parts(self) -> list[Part]:
         """One part."""
-        return [Part(name="embedder", state="loading" if self.loading else "ready", detail=self.loading or "")]
+        return [
+            Part(name="embedder", state="loading" if self.loading else "ready", detail=self.loading or "")
+        ]
 
     def answers(self) -> bool:
         """Whether a question can be answered."""

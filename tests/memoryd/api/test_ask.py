@@ -103,7 +103,9 @@ def test_an_unknown_model_is_404_and_the_known_ones_are_named(client: TestClient
     assert "fake" in response.json()["detail"]
 
 
-def test_a_model_that_fails_midway_ends_the_stream_with_a_problem(client: TestClient, daemon: StandIn) -> None:
+def test_a_model_that_fails_midway_ends_the_stream_with_a_problem(
+    client: TestClient, daemon: StandIn
+) -> None:
     daemon.generators["fake"] = FailingGenerator()
     response = client.post("/api/ask", json={"question": QUESTION, "stream": True})
     assert response.status_code == 200
@@ -115,7 +117,9 @@ def test_a_model_that_fails_midway_ends_the_stream_with_a_problem(client: TestCl
     assert [turn["text"] for turn in daemon.kept()] == [QUESTION, "그건"]
 
 
-def test_a_model_that_fails_midway_is_a_problem_for_a_whole_answer(client: TestClient, daemon: StandIn) -> None:
+def test_a_model_that_fails_midway_is_a_problem_for_a_whole_answer(
+    client: TestClient, daemon: StandIn
+) -> None:
     daemon.generators["fake"] = FailingGenerator()
     response = client.post("/api/ask", json={"question": QUESTION})
     assert response.status_code == 503

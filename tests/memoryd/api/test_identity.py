@@ -56,7 +56,9 @@ def test_an_unknown_version_is_404_and_the_newest_is_named(client: TestClient) -
     assert response.json()["detail"] == "There is no identity 7; the newest is 1."
 
 
-def test_a_second_replay_without_a_change_keeps_version_and_digest(client: TestClient, daemon: StandIn) -> None:
+def test_a_second_replay_without_a_change_keeps_version_and_digest(
+    client: TestClient, daemon: StandIn
+) -> None:
     daemon.drop_lake()
     first, second = (client.post("/api/replay", json={"wait": True}).json() for _ in range(2))
     assert (first["state"], first["trigger"], first["turns"]) == ("done", "request", 3)

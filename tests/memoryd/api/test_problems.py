@@ -12,7 +12,7 @@ from memoryd.errors import StoreError
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
-    from httpx import Response
+    from httpx2 import Response  # what starlette's test client is made of
 
     from tests.memoryd.api.stand_in import StandIn
 
@@ -22,7 +22,9 @@ OPEN = {"/health", "/ready"}
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Every (method, path) of the app, with a number for each path parameter."""
     paths: dict[str, dict[str, Any]] = app.openapi()["paths"]
-    return [(method.upper(), re.sub(r"\{.*?\}", "1", path)) for path, item in paths.items() for method in item]
+    return [
+        (method.upper(), re.sub(r"\{.*?\}", "1", path)) for path, item in paths.items() for method in item
+    ]
 
 
 def problem(response: Response) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from memoryd.api import server
+from memoryd.config import load_config
+from memoryd.daemon import Daemon
 from memoryd.errors import AlreadyRunningError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memoryd.daemon import Daemon
     from tests.memoryd.api.stand_in import StandIn
 
 
@@ -92,9 +93,9 @@ def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
 
 
 def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
-    first = server.Daemon(server.load_config(config).config)
+    first = Daemon(load_config(config).config)
     try:
-        with pytest.raises(AlreadyRunningError, match="Another memoryd owns .*state"):
+        with pytest.raises(AlreadyRunningError, match=r"Another memoryd owns .*state"):
             server.run(config)
     finally:
         first.stop()

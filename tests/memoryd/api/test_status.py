@@ -60,7 +60,9 @@ def test_while_the_memory_loads_the_status_answers_and_files_are_waiting(
     assert seen["ready"]["ready"] is False
 
 
-def test_a_rebuild_reads_every_file_again_and_embeds_nothing_twice(client: TestClient, daemon: StandIn) -> None:
+def test_a_rebuild_reads_every_file_again_and_embeds_nothing_twice(
+    client: TestClient, daemon: StandIn
+) -> None:
     daemon.drop_lake()
     before = client.post("/api/search", json={"query": "오두막 열쇠"}).json()
     assert client.post("/api/rebuild").json() == {"files": 1, "passages": 2, "generation": 2}

@@ -1,0 +1,128 @@
+"""A whole memory for a test: a folder of files, a real ledger, the real word splitter, fakes for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memoryd.ingest import Ingest
+from memoryd.korean import WordSplitter
+from memoryd.ledger import Ledger, TurnRow
+from memoryd.recall import Recall
+from memoryd.testing import FakeEmbedder, FakeVectorIndex
+from memoryd.users import Users
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Kiwi takes seconds to load, so that all tests of a process share it.
+WORDS = WordSplitter()
+SHARED = ("",)
+WRITTEN = datetime(2026, 3, 16, 12, tzinfo=UTC)
+
+
+def line(text: str, **fields: object) -> str:
+    """A turn in the native format."""
+    return json.dumps({"text": text, **fields}, ensure_ascii=False) + "\n"
+
+
+def turn(
+    text: str,
+    *,
+    day: int = 10,
+    role: str = "user",
+    speaker: str = "지훈",
+    conversation: str = "c1",
+    index: int = 0,
+) -> TurnRow:
+    """A turn of March 2026 as the ledger keeps it."""
+    return TurnRow(
+        id=f"{conversation}:{index}",
+        conversation_id=conversation,
+        index=index,
+        role=role,
+        speaker=speaker,
+        time=datetime(2026, 3, day, 21, tzinfo=UTC),
+        text=text,
+    )
+
+
+@dataclass
+class Home:
+    """Files and everything that reads them."""
+
+    folder: Path
+    max_file_bytes: int = 10_000
+    max_tokens: int = 40
+    batch_size: int = 4
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    index: FakeVectorIndex = field(default_factory=FakeVectorIndex)
+    degraded: str | None = None
+
+    def __post_init__(self) -> None:
+        self.root = self.folder / "memory"
+        self.manifest = self.folder / "manifest"
+        self.root.mkdir()
+        self.manifest.mkdir()
+        (self.manifest / "origin_id.txt").write_text("jihun\n", encoding="utf-8")
+        self.ledger = Ledger(self.folder / "state")
+        self.users = Users(self.manifest, self.folder / "state")
+        self.ingest = Ingest(
+            memory=self.root,
+            ledger=self.ledger,
+            embedder=self.embedder,
+            words=WORDS,
+            users=self.users,
+            max_file_bytes=self.max_file_bytes,
+            max_tokens=self.max_tokens,
+            batch_size=self.batch_size,
+        )
+        self.recall = Recall(
+            ledger=self.ledger,
+            embedder=self.embedder,
+            words=WORDS,
+            index=lambda: self.index,
+            degraded=lambda: self.degraded,
+            candidates=50,
+        )
+
+    def put(self, path: str, content: str | bytes, *, written: datetime = WRITTEN) -> Path:
+        """Writes a file, last changed at `written`."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.utime(file, (written.timestamp(), written.timestamp()))
+        return file
+
+    def remember(self, path: str, content: str | bytes, *, written: datetime = WRITTEN) -> None:
+        """Writes a file and has it read."""
+        self.put(path, content, written=written)
+        self.ingest.read(path)
+
+    def feed(self) -> None:
+        """Hands what waits in the outbox to the index."""
+        for row in self.ledger.outbox.batch(self.embedder.id, 1000):
+            if row.vector is None:
+                self.index.delete(row.owner, [row.passage_id])
+            else:
+                vector = np.frombuffer(row.vector, "<f4").reshape(1, -1)
+                self.index.upsert(row.owner, [row.passage_id], vector)
+            self.ledger.outbox.clear([row.seq])
+
+    def turns(self) -> list[TurnRow]:
+        """Everything that was said, in event order."""
+        owners = ("", self.users.origin.id)
+        return [each for _, each in self.ledger.files.all_turns(owners)]
+
+    def said(self) -> list[str]:
+        """The words of every turn, in event order."""
+        return [each.text for each in self.turns()]
+
+    def find(self, query: str, *, k: int = 10) -> list[str]:
+        """The texts of the passages that a search finds, best first."""
+        return [hit.passage.text for hit in self.recall.search(query, owners=SHARED, k=k).hits]

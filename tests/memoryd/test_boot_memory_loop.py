@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.errors import ReplayError, StoreError
+from memoryd.testing import FakeClock
+from tests.memoryd.parts import Home, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from memoryd.ledger import ReplayRow, TurnRow
+
+LIMIT_S = 20.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    (home.manifest / "echo_identity.txt").write_text("나는 에코다.", encoding="utf-8")
+    (home.manifest / "fillin_manifest.txt").write_text("그대로 기억한다.", encoding="utf-8")
+    home.remember("day0310/a.jsonl", line("두부는 회색 고양이야."))
+    yield home
+    home.ledger.close()
+
+
+def _loop(home: Home, clock: FakeClock | None = None) -> BootMemoryLoop:
+    return BootMemoryLoop(
+        ledger=home.ledger,
+        manifest=home.manifest,
+        owners=("", "jihun"),
+        budget=500,
+        clock=clock or FakeClock(),
+    )
+
+
+def test_there_is_no_identity_before_the_first_replay(home: Home) -> None:
+    loop = _loop(home)
+    assert loop.identity() is None
+    assert loop.running() is None
+
+
+def test_the_first_replay_makes_identity_one(home: Home) -> None:
+    loop = _loop(home)
+    row = loop.replay("boot")
+    assert (row.state, row.trigger, row.changed, row.identity_version) == ("done", "boot", True, 1)
+    assert (row.turns, row.kept, row.error) == (1, 1, None)
+    identity = loop.identity()
+    assert identity is not None
+    assert identity.digest == row.digest
+    assert identity.created_at == FakeClock().now()
+    assert "두부는 회색 고양이야. (day0310/a.jsonl)" in identity.text
+    assert home.ledger.identities.replays() == [row]
+
+
+def test_a_replay_of_the_same_memories_keeps_the_identity(home: Home) -> None:
+    loop = _loop(home)
+    first, second = loop.replay("boot"), loop.replay("schedule")
+    assert (second.changed, second.identity_version, second.digest) == (False, 1, first.digest)
+    assert home.ledger.identities.get(2) is None
+    assert [row.trigger for row in home.ledger.identities.replays()] == ["schedule", "boot"]
+
+
+def test_the_identity_stays_over_a_restart(home: Home) -> None:
+    before = _loop(home).replay("boot")
+    loop = _loop(home)
+    assert loop.replay("boot").identity_version == before.identity_version
+
+
+def test_a_new_memory_makes_the_next_identity(home: Home) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    home.remember("day0311/b.jsonl", line("수영을 시작했다."))
+    row = loop.replay("now")
+    assert (row.changed, row.identity_version) == (True, 2)
+    assert "수영" in (loop.identity() or pytest.fail("no identity")).text
+
+
+def test_a_changed_manifest_makes_the_next_identity(home: Home) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    (home.manifest / "echo_identity.txt").unlink()
+    assert loop.replay("now").identity_version == 2
+    assert (loop.identity() or pytest.fail("no identity")).missing == ("echo_identity.txt",)
+
+
+def test_the_origins_own_memories_belong_to_the_identity_and_nobody_elses(home: Home) -> None:
+    home.remember("day0311/jihun/b.jsonl", line("수영을 시작했다."))
+    assert _loop(home).replay("boot").turns == 2
+    other = BootMemoryLoop(
+        ledger=home.ledger, manifest=home.manifest, owners=("",), budget=500, clock=FakeClock()
+    )
+    assert other.replay("boot").turns == 1
+
+
+def _refuse(owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
+    raise StoreError("the disk is gone")
+
+
+def test_a_failed_replay_leaves_the_identity_and_is_recorded(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    with monkeypatch.context() as patch:
+        patch.setattr(home.ledger.files, "all_turns", _refuse)
+        with pytest.raises(ReplayError, match="the disk is gone"):
+            loop.replay("schedule")
+    assert (loop.identity() or pytest.fail("no identity")).version == 1
+    assert loop.running() is None
+    failed, _ = home.ledger.identities.replays()
+    assert (failed.state, failed.trigger, failed.error) == ("failed", "schedule", "the disk is gone")
+    assert failed.identity_version is None
+    assert loop.replay("now").state == "done"
+
+
+def test_a_replay_over_a_ledger_that_takes_nothing_is_a_failed_replay(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(row: ReplayRow) -> None:
+        raise StoreError("the disk is full")
+
+    loop = _loop(home)
+    with monkeypatch.context() as patch:
+        patch.setattr(home.ledger.identities, "log_replay", refuse)
+        with pytest.raises(ReplayError, match="the disk is full"):
+            loop.replay("boot")
+    assert loop.running() is None
+    assert loop.replay("boot").state == "done"
+
+
+class HeldClock(FakeClock):
+    """A clock that holds the first one who asks, until told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+        self.askers: list[str] = []
+
+    def now(self) -> datetime:
+        self.askers.append(threading.current_thread().name)
+        if len(self.askers) == 1:
+            self.asked.set()
+            assert self.go_on.wait(LIMIT_S)
+        return super().now()
+
+
+def test_a_second_replay_waits_for_the_first(home: Home) -> None:
+    clock = HeldClock()
+    loop = _loop(home, clock)
+    rows: dict[str, ReplayRow] = {}
+    calling = threading.Event()
+
+    def first() -> None:
+        rows["first"] = loop.replay("boot")
+
+    def second() -> None:
+        calling.set()
+        rows["second"] = loop.replay("now")
+
+    threads = [threading.Thread(target=each, name=each.__name__) for each in (first, second)]
+    threads[0].start()
+    assert clock.asked.wait(LIMIT_S)
+    threads[1].start()
+    assert calling.wait(LIMIT_S)
+    clock.go_on.set()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    assert clock.askers == ["first", "first", "second"]
+    assert (rows["first"].changed, rows["second"].changed) == (True, False)
+
+
+def test_the_replay_under_way_can_be_seen(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = _loop(home)
+    seen: list[ReplayRow | None] = []
+    all_turns = home.ledger.files.all_turns
+
+    def look(owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
+        seen.append(loop.running())
+        return all_turns(owners)
+
+    monkeypatch.setattr(home.ledger.files, "all_turns", look)
+    loop.replay("now")
+    assert [(row.state, row.trigger) for row in seen if row] == [("running", "now")]
+    assert loop.running() is None

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llm import GenerateRequest, Message, ModelError, Piece, PromptTooLongError, State
+from memoryd.echo_brain import (
+    BUILT_IN_NOTE,
+    MEMORIES_HEADING,
+    TURNS_KEPT,
+    Answer,
+    BrainSettings,
+    EchoBrain,
+    Question,
+    Recalled,
+    Token,
+)
+from memoryd.errors import BadRequestError, MemorydError, NoModelError, NotFoundError
+from memoryd.journal import Journal
+from memoryd.ledger import IdentityRow
+from memoryd.quotes import Quotes
+from memoryd.testing import FakeClock, FakeGenerator
+from memoryd.users import User
+from tests.memoryd.parts import WORDS, Home, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from memoryd.echo_brain import Event
+
+CAT = "두부는 지붕 위에서 잠을 자는 회색 고양이야."
+IDENTITY = IdentityRow(
+    version=7, digest="d", created_at=FakeClock().now(), tokens=4, missing=(), text="나는 에코다.\n"
+)
+
+
+class Being:
+    """A brain over a home, with the generators of a test."""
+
+    def __init__(
+        self, home: Home, *generators: FakeGenerator, default: str = "llama", identity: bool = True
+    ) -> None:
+        self.home = home
+        self.clock = FakeClock()
+        self.saved: list[str] = []
+        self.brain = EchoBrain(
+            recall=home.recall,
+            quotes=Quotes(embedder=home.embedder, words=WORDS),
+            ledger=home.ledger,
+            identity=lambda: IDENTITY if identity else None,
+            generators={each.name: each for each in generators},
+            journal=Journal(home.root),
+            saved=self._save,
+            clock=self.clock,
+            settings=BrainSettings(
+                name="에코",
+                default_model=default,
+                passages=5,
+                memory_tokens=200,
+                max_tokens=100,
+                temperature=0.0,
+            ),
+        )
+
+    def ask(self, text: str, *, model: str | None = None, conversation_id: str | None = "c1") -> list[Event]:
+        question = Question(user=User(id="jihun"), text=text, model=model, conversation_id=conversation_id)
+        return list(self.brain.ask(question))
+
+    def written(self) -> list[dict[str, object]]:
+        """Every line on disk that the brain wrote."""
+        files = sorted(self.home.root.glob("day*/jihun/*.jsonl"))
+        return [json.loads(each) for file in files for each in file.read_text("utf-8").splitlines()]
+
+    def _save(self, path: str) -> None:
+        self.saved.append(path)
+        self.home.ingest.read(path)
+        self.clock.pass_seconds(60)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path, max_tokens=200)
+    home.remember("day0310/cat.jsonl", line(CAT, speaker="지훈"))
+    yield home
+    home.ledger.close()
+
+
+@pytest.fixture
+def llama() -> FakeGenerator:
+    return FakeGenerator("llama", answer="지붕 위에서 자.")
+
+
+def _system(generator: FakeGenerator) -> str:
+    first = generator.requests[-1].messages[0]
+    assert first.role == "system"
+    return first.text
+
+
+# An answer.
+
+
+def test_an_answer_comes_as_recalled_then_tokens_then_the_whole(home: Home, llama: FakeGenerator) -> None:
+    recalled, *tokens, answer = Being(home, llama).ask("두부는 어디에서 자?")
+    assert isinstance(recalled, Recalled)
+    assert [CAT in hit.passage.text for hit in recalled.hits] == [True]
+    assert all(isinstance(each, Token) for each in tokens)
+    assert "".join(each.text for each in tokens if isinstance(each, Token)) == "지붕 위에서 자."
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.model, answer.conversation_id) == ("지붕 위에서 자.", "llama", "c1")
+    assert (answer.identity_version, answer.degraded, answer.note) == (7, None, None)
+    assert answer.hits == recalled.hits
+    assert answer.usage.completion_tokens == 3
+    assert 0 < answer.first_token_ms <= answer.total_ms
+
+
+def test_the_prompt_is_identity_then_memories_then_the_question(home: Home, llama: FakeGenerator) -> None:
+    Being(home, llama).ask("두부는 어디에서 자?")
+    (request,) = llama.requests
+    system = _system(llama)
+    assert system.startswith(IDENTITY.text)
+    assert system.index(MEMORIES_HEADING) < system.index(f"day0310/cat.jsonl]\n지훈: {CAT}")
+    assert request.messages[0].speaker == "에코"
+    assert request.messages[1:] == (Message(role="user", speaker="jihun", text="두부는 어디에서 자?"),)
+    assert (request.max_tokens, request.temperature, request.choices) == (100, 0.0, ())
+
+
+def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
+    (home.root / "day0310/cat.jsonl").unlink()
+    home.ingest.read("day0310/cat.jsonl")
+    answer = Being(home, llama, identity=False).ask("안녕")[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.identity_version, answer.hits) == (0, ())
+    assert _system(llama) == ""
+
+
+def test_a_question_may_set_its_longest_answer(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    list(being.brain.ask(Question(user=User(id="jihun"), text="안녕", max_tokens=7)))
+    assert llama.requests[-1].max_tokens == 7
+
+
+def test_a_broken_index_is_told_with_the_answer(home: Home, llama: FakeGenerator) -> None:
+    home.index.broken = True
+    recalled, *_, answer = Being(home, llama).ask("두부는 어디에서 자?")
+    assert isinstance(recalled, Recalled)
+    assert isinstance(answer, Answer)
+    assert recalled.degraded
+    assert recalled.degraded == answer.degraded
+
+
+def test_a_quoting_model_is_given_sentences_to_choose_from(home: Home) -> None:
+    bundled = FakeGenerator("bundled", quotes=True)
+    answer = Being(home, bundled, default="bundled").ask("두부는 어디에서 자?")[-1]
+    assert isinstance(answer, Answer)
+    assert bundled.requests[-1].choices == (CAT,)
+    assert (answer.text, answer.note) == (CAT, BUILT_IN_NOTE)
+
+
+# The conversation.
+
+
+def _history(generator: FakeGenerator) -> list[tuple[str, str, str]]:
+    return [(each.role, each.speaker, each.text) for each in generator.requests[-1].messages[1:]]
+
+
+EXPECTED_HISTORY = [
+    ("user", "jihun", "두부는 어디에서 자?"),
+    ("assistant", "에코", "지붕 위에서 자."),
+    ("user", "jihun", "왜?"),
+]
+
+
+def test_a_conversation_goes_on(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    being.ask("왜?")
+    assert _history(llama) == EXPECTED_HISTORY
+
+
+def test_a_conversation_goes_on_after_a_restart(home: Home, llama: FakeGenerator) -> None:
+    Being(home, llama).ask("두부는 어디에서 자?")
+    Being(home, llama).ask("왜?")
+    assert _history(llama) == EXPECTED_HISTORY
+
+
+def test_another_conversation_begins_empty(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    being.ask("왜?", conversation_id="c2")
+    assert _history(llama) == EXPECTED_HISTORY[2:]
+
+
+def test_a_question_without_a_conversation_begins_one(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    answers = [being.ask("안녕", conversation_id=None)[-1] for _ in range(2)]
+    names = {answer.conversation_id for answer in answers if isinstance(answer, Answer)}
+    assert len(names) == 2
+    assert {record["conversation"] for record in being.written()} == names
+
+
+def test_nobody_goes_on_with_anothers_conversation(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    list(being.brain.ask(Question(user=User(id="sumin"), text="왜?", conversation_id="c1")))
+    assert _history(llama) == [("user", "sumin", "왜?")]
+
+
+def test_the_newest_turns_that_fit_are_kept_from_a_question_on(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    for number in range(30):
+        being.ask(f"{number}번째 질문")
+    history = _history(llama)
+    assert len(history) == TURNS_KEPT + 1
+    assert history[0] == ("user", "jihun", "19번째 질문")
+    llama.context_tokens = 100 + 64 + len(_system(llama).split()) + 20
+    being.ask("마지막 질문")
+    history = _history(llama)
+    assert 1 < len(history) < TURNS_KEPT
+    assert history[0][0] == "user"
+
+
+# What is written.
+
+
+def test_an_exchange_is_written_once_with_what_it_was_built_from(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    recalled, *_ = being.ask("두부는 어디에서 자?")
+    assert isinstance(recalled, Recalled)
+    question, answer = being.written()
+    assert [question[key] for key in ("role", "speaker", "text", "conversation")] == [
+        "user",
+        "jihun",
+        "두부는 어디에서 자?",
+        "c1",
+    ]
+    assert "citations" not in question
+    assert [answer[key] for key in ("role", "speaker", "text")] == ["assistant", "에코", "지붕 위에서 자."]
+    assert answer["citations"] == [hit.passage.id for hit in recalled.hits]
+    assert answer["identity_version"] == 7
+    (path,) = being.saved
+    assert path == f"day{FakeClock().now():%m%d}/jihun/{FakeClock().now():%Y-%m-%d}_c1.jsonl"
+
+
+def test_an_answer_is_not_recalled_beside_its_sources(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    recalled, *_ = being.ask("두부는 어디에서 자?", conversation_id="c2")
+    assert isinstance(recalled, Recalled)
+    assert [hit.passage.path for hit in recalled.hits] == ["day0310/cat.jsonl"]
+
+
+def test_closing_early_stops_the_model_and_keeps_what_was_said(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    events = being.brain.ask(Question(user=User(id="jihun"), text="두부는 어디에서 자?"))
+    assert [type(next(events)) for _ in range(3)] == [Recalled, Token, Token]
+    events.close()  # type: ignore[attr-defined]
+    assert llama.closed_early
+    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?", "지붕 위에서"]
+    assert len(being.saved) == 1
+
+
+def test_closing_before_the_first_token_keeps_the_question(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    events = being.brain.ask(Question(user=User(id="jihun"), text="두부는 어디에서 자?"))
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert llama.requests == []
+    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?"]
+
+
+def test_what_a_model_said_before_it_failed_is_kept(home: Home) -> None:
+    class Failing(FakeGenerator):
+        def _pieces(self, answer: str) -> Iterator[Piece]:
+            yield Piece(text=answer.split(" ", maxsplit=1)[0])
+            raise ModelError("llama ran out of memory")
+
+    being = Being(home, Failing("llama", answer="지붕 위에서 자."))
+    with pytest.raises(NoModelError, match="out of memory"):
+        being.ask("두부는 어디에서 자?")
+    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?", "지붕"]
+
+
+def test_a_question_too_long_for_the_model_is_told_what_to_do(home: Home) -> None:
+    class Short(FakeGenerator):
+        def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+            raise PromptTooLongError(f"The prompt and {request.max_tokens} tokens exceed the context.")
+
+    being = Being(home, Short("llama"))
+    with pytest.raises(BadRequestError, match=r"100 tokens.*Ask in fewer words"):
+        being.ask("두부는 어디에서 자?")
+    assert [record["role"] for record in being.written()] == ["user"]
+
+
+# Who answers.
+
+
+def _nothing_is_written(being: Being) -> bool:
+    return being.written() == [] and being.saved == []
+
+
+def test_a_model_that_nobody_knows_is_not_found(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama, FakeGenerator("bundled"))
+    with pytest.raises(NotFoundError, match=r'"gpt".*llama, bundled'):
+        being.ask("안녕", model="gpt")
+    assert _nothing_is_written(being)
+
+
+def test_a_named_model_answers_even_where_another_is_the_default(home: Home, llama: FakeGenerator) -> None:
+    other = FakeGenerator("mixtral", answer="나는 믹스트랄.")
+    answer = Being(home, llama, other).ask("안녕", model="mixtral")[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.model, answer.note, llama.requests) == ("mixtral", None, [])
+
+
+def test_no_other_model_stands_in_for_a_named_one(home: Home, llama: FakeGenerator) -> None:
+    mixtral = FakeGenerator("mixtral")
+    mixtral.state = State.LOADING
+    being = Being(home, llama, mixtral)
+    with pytest.raises(NoModelError, match="mixtral is loading"):
+        being.ask("안녕", model="mixtral")
+    assert _nothing_is_written(being)
+
+
+def test_where_no_model_is_ready_the_state_of_each_is_told(home: Home, llama: FakeGenerator) -> None:
+    bundled = FakeGenerator("bundled")
+    llama.state, bundled.state = State.ABSENT, State.FAILED
+    being = Being(home, llama, bundled)
+    with pytest.raises(NoModelError) as told:
+        being.ask("안녕")
+    assert "llama is absent" in str(told.value)
+    assert "bundled is failed" in str(told.value)
+    assert _nothing_is_written(being)
+
+
+def test_a_being_without_models_says_that_they_are_switched_off(home: Home) -> None:
+    with pytest.raises(MemorydError, match=r"llm\.enabled is false"):
+        Being(home).ask("안녕")
+
+
+def test_the_bundled_model_stands_in_for_the_default_and_says_so(home: Home, llama: FakeGenerator) -> None:
+    llama.state = State.LOADING
+    bundled = FakeGenerator("bundled", quotes=True)
+    answer = Being(home, llama, FakeGenerator("mixtral"), bundled).ask("두부는 어디에서 자?")[-1]
+    assert isinstance(answer, Answer)
+    assert answer.model == "bundled"
+    assert '"llama" does not answer (llama is loading).' in (answer.note or "")
+    assert BUILT_IN_NOTE in (answer.note or "")
+
+
+def test_a_default_that_is_not_configured_is_named(home: Home) -> None:
+    answer = Being(home, FakeGenerator("mixtral"), default="llama").ask("안녕")[-1]
+    assert isinstance(answer, Answer)
+    assert answer.note == '"llama" does not answer (it is not configured).'

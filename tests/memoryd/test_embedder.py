@@ -1,0 +1,196 @@
+"""The real embedders: unit vectors, ids that tell models and prompts apart, questions across languages."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from memoryd.config import Config, Embedding
+from memoryd.embedder import PARALLEL_SENTENCES, SentenceTransformerEmbedder, open_embedder
+from memoryd.errors import EmbedderError
+from memoryd.testing import FakeEmbedder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from memoryd.embedder import Embedder
+
+MIXED = ["보리가 무릎에서 잤어.", "The vet said it is an allergy.", "RunPod에서 A100을 빌렸어", "2026-03-15", ""]
+# (a question in Korean, the English sentence that answers it)
+ACROSS = [
+    ("고양이 예방접종은 언제야?", "The cat's next vaccination is on April 3rd."),
+    ("왜 사료를 바꿨어?", "The vet suspected an allergy, so we switched to salmon food."),
+    ("서버는 어디에서 빌렸지?", "We rented the GPU server from a cloud provider last night."),
+    ("동생 결혼식이 몇 시에 시작해?", "My brother's wedding ceremony starts at two in the afternoon."),
+]
+UNRELATED = [
+    "베란다에 심은 토마토가 빨갛게 익었다.",
+    "주말에는 산에 올라가서 김밥을 먹었다.",
+    "도서관 창가에 앉아서 시를 읽었다.",
+    "옆집 아이가 피아노를 열심히 연습한다.",
+]
+
+
+def open_at(folder: Path, **settings: Any) -> SentenceTransformerEmbedder:
+    return open_embedder(Config(embedding=Embedding(model=str(folder), device="cpu", **settings)))
+
+
+@pytest.fixture(scope="module", params=["built-in", "MiniLM", "fake"])
+def each(request: pytest.FixtureRequest) -> Embedder:
+    """The contract below holds for the real ones and the fake alike."""
+    if request.param == "fake":
+        return FakeEmbedder()
+    name = "embedder" if request.param == "built-in" else "minilm"
+    opened: Embedder = request.getfixturevalue(name)
+    return opened
+
+
+# What every embedder does
+
+
+def test_vectors_of_memories_are_unit_rows_of_float32(each: Embedder) -> None:
+    vectors = each.embed_passages(MIXED)
+    assert vectors.shape == (len(MIXED), each.dimension)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_the_vector_of_a_question_is_one_unit_vector(each: Embedder) -> None:
+    vector = each.embed_query("보리는 언제 병원에 가?")
+    assert vector.shape == (each.dimension,)
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_no_memories_make_no_vectors(each: Embedder) -> None:
+    assert each.embed_passages([]).shape == (0, each.dimension)
+    assert each.count_tokens([]) == []
+
+
+def test_a_vector_does_not_depend_on_what_is_embedded_beside_it(each: Embedder) -> None:
+    together = each.embed_passages(MIXED * 4)
+    for place, text in enumerate(MIXED):
+        cosine = float(each.embed_passages([text])[0] @ together[place])
+        assert cosine == pytest.approx(1.0, abs=1e-4)
+
+
+def test_longer_texts_have_more_tokens(each: Embedder) -> None:
+    short, long = each.count_tokens(["보리 잤어", "보리 잤어 그리고 아주 오래 잤어 정말로"])
+    assert 0 < short < long
+
+
+# The two real ones
+
+
+def test_dimension_and_longest_text_are_the_models_own(
+    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder
+) -> None:
+    assert (embedder.dimension, minilm.dimension) == (384, 384)
+    # 512 and 256, less the prompt and the two marks around a text
+    assert embedder.max_tokens == 512 - embedder.count_tokens(["passage: "])[0] - 2
+    assert minilm.max_tokens == 256 - 2
+
+
+def test_tokens_are_counted_without_prompt_and_marks(embedder: SentenceTransformerEmbedder) -> None:
+    once, nothing, twice = embedder.count_tokens(["보리", "", "보리 보리"])
+    assert (nothing, twice) == (0, 2 * once)
+
+
+def test_a_text_longer_than_the_model_takes_is_still_counted_whole(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    once, long = embedder.count_tokens(["보리", " ".join(["보리"] * 700)])
+    assert long == 700 * once > embedder.max_tokens
+
+
+def test_auto_prompts_are_the_models_own(
+    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder
+) -> None:
+    assert (embedder.query_prompt, embedder.passage_prompt) == ("query: ", "passage: ")
+    assert (minilm.query_prompt, minilm.passage_prompt) == ("", "")
+
+
+def test_ids_tell_models_and_prompts_apart_and_stay_the_same(
+    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder, tiny_folder: Path
+) -> None:
+    plain = open_at(tiny_folder)
+    asked = open_at(tiny_folder, query_prompt="question: ")
+    told = open_at(tiny_folder, passage_prompt="ab ab ab ab ab ab ")
+    assert len({embedder.id, minilm.id, plain.id, asked.id, told.id}) == 5
+    assert open_at(tiny_folder).id == plain.id
+    assert asked.query_prompt == "question: "
+    assert told.max_tokens < plain.max_tokens
+
+
+def test_a_model_folder_with_other_files_is_another_model(tiny_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / tiny_folder.name
+    shutil.copytree(tiny_folder, copy)
+    same = open_at(copy).id
+    (copy / "NOTE.txt").write_text("changed")
+    assert same == open_at(tiny_folder).id
+    assert open_at(copy).id != same
+
+
+def test_a_batch_size_does_not_change_the_vectors(tiny_folder: Path) -> None:
+    texts = ["보리는 고양이다", "ab", "보리", "고양이다 ab"]
+    vectors = [open_at(tiny_folder, batch_size=size).embed_passages(texts) for size in (1, 3)]
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
+
+
+def test_the_built_in_id_says_what_it_is(embedder: SentenceTransformerEmbedder) -> None:
+    assert embedder.id.startswith("multilingual-e5-small-q4-")
+
+
+# Across languages
+
+
+@pytest.mark.parametrize(("question", "answer"), ACROSS)
+def test_a_korean_question_is_nearer_to_the_english_answer_than_to_unrelated_korean(
+    embedder: SentenceTransformerEmbedder, question: str, answer: str
+) -> None:
+    vectors = embedder.embed_passages([answer, *UNRELATED])
+    scores = vectors @ embedder.embed_query(question)
+    assert scores.argmax() == 0
+
+
+def test_without_centring_the_language_alone_would_decide(embedder: SentenceTransformerEmbedder) -> None:
+    """What the centring is for: the raw vectors put most unrelated Korean before the English answer."""
+    lost = 0
+    for question, answer in ACROSS:
+        raw = embedder._encode([f"passage: {text}" for text in [answer, *UNRELATED]])
+        scores = raw @ embedder._encode([f"query: {question}"])[0]
+        lost += int(scores.argmax() != 0)
+    assert lost >= 2
+
+
+def test_within_korean_the_right_memory_comes_first(embedder: SentenceTransformerEmbedder) -> None:
+    memories = ["보리 다음 예방접종은 4월 3일이야.", "닭고기 사료를 먹이면 귀를 긁어.", *UNRELATED]
+    scores = embedder.embed_passages(memories) @ embedder.embed_query("보리는 주사를 언제 맞아?")
+    assert scores.argmax() == 0
+
+
+def test_the_parallel_sentences_hold_none_of_these_texts() -> None:
+    written = PARALLEL_SENTENCES.read_text(encoding="utf-8")
+    assert not any(text in written for pair in ACROSS for text in pair)
+    assert all(line.count("\t") == 1 for line in written.splitlines() if not line.startswith("#"))
+
+
+# What is said when a model can't be loaded
+
+
+def test_a_model_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> None:
+    gone = tmp_path / "no-such-model"
+    with pytest.raises(EmbedderError) as caught:
+        open_embedder(Config(embedding=Embedding(model=str(gone))))
+    assert str(caught.value).startswith(f'The embedding model "{gone}" can\'t be loaded: ')
+    assert str(caught.value).endswith(
+        'Set embedding.model to a sentence-transformers folder, or to "bundled".'
+    )
+
+
+def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match=f'"{tmp_path}" can\'t be loaded'):
+        open_embedder(Config(embedding=Embedding(model=str(tmp_path))))

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memoryd.identity import MANIFESTS, MEMORIES_HEADING, Manifests, make_identity, read_manifests
+from memoryd.korean import estimate_tokens, sentences
+from tests.memoryd.parts import turn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from memoryd.ledger import TurnRow
+
+TEXTS = {
+    "echo_identity.txt": "나는 에코다.",
+    "fillin_manifest.txt": "말한 그대로 기억한다.",
+    "origin_id.txt": "jihun",
+}
+WHOLE = Manifests(texts=TEXTS, missing=())
+LIFE = [
+    ("day0310/a.txt", turn("두부는 회색 고양이야. 겁이 아주 많아.", day=10, conversation="c1")),
+    ("day0311/b.txt", turn("수영은 화요일 저녁에 한다.", day=11, conversation="c2")),
+    ("day0312/c.txt", turn("두부가 오늘 창가에서 잤다.", day=12, conversation="c3")),
+]
+
+
+def _memories(text: str) -> list[str]:
+    """The lines under the last heading."""
+    return text.partition(MEMORIES_HEADING + "\n")[2].splitlines()
+
+
+# Manifests.
+
+
+def _write(folder: Path, **texts: str) -> None:
+    for stem, text in texts.items():
+        (folder / f"{stem}.txt").write_text(text, encoding="utf-8")
+
+
+def test_the_three_manifests_are_read_without_marks_and_blank_edges(tmp_path: Path) -> None:
+    _write(
+        tmp_path, echo_identity="\ufeff나는 에코다.\n", fillin_manifest="\n기억한다.\n", origin_id="jihun\n"
+    )
+    read = read_manifests(tmp_path)
+    assert list(read.texts.values()) == ["나는 에코다.", "기억한다.", "jihun"]
+    assert read.missing == ()
+
+
+def test_missing_and_unreadable_manifests_are_named(tmp_path: Path) -> None:
+    _write(tmp_path, origin_id="jihun")
+    (tmp_path / "echo_identity.txt").write_bytes("나는 에코다.".encode("cp949"))
+    assert read_manifests(tmp_path).missing == ("echo_identity.txt", "fillin_manifest.txt")
+    assert read_manifests(tmp_path / "nowhere").missing == MANIFESTS
+
+
+def test_an_identity_says_which_manifest_is_missing() -> None:
+    partial = Manifests(texts={"origin_id.txt": "jihun"}, missing=MANIFESTS[:2])
+    made = make_identity(partial, [], budget=500)
+    assert made.missing == MANIFESTS[:2]
+    assert "(manifest/echo_identity.txt is missing)" in made.text
+    assert "(manifest/fillin_manifest.txt is missing)" in made.text
+
+
+def test_an_identity_holds_the_manifests_in_their_order_and_whole() -> None:
+    made = make_identity(WHOLE, LIFE, budget=500)
+    places = [made.text.index(TEXTS[name]) for name in MANIFESTS]
+    assert places == sorted(places)
+    assert places[-1] < made.text.index(MEMORIES_HEADING)
+
+
+# What it is made from.
+
+
+def test_the_same_inputs_give_the_same_bytes_and_digest() -> None:
+    assert make_identity(WHOLE, LIFE, budget=500) == make_identity(WHOLE, iter(LIFE), budget=500)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_changed_or_missing_manifest_changes_the_digest(name: str) -> None:
+    others = {key: text for key, text in TEXTS.items() if key != name}
+    variants = [
+        WHOLE,
+        Manifests(texts=others | {name: TEXTS[name] + "!"}, missing=()),
+        Manifests(texts=others | {name: ""}, missing=()),
+        Manifests(texts=others, missing=(name,)),
+    ]
+    assert len({make_identity(each, LIFE, budget=500).digest for each in variants}) == len(variants)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("day0312/c.txt", turn("두부가 오늘 마당에서 잤다.", day=12, conversation="c3")),
+        ("day0312/d.txt", turn("두부가 오늘 창가에서 잤다.", day=12, conversation="c3")),
+        ("day0312/c.txt", turn("두부가 오늘 창가에서 잤다.", day=13, conversation="c3")),
+        ("day0312/c.txt", turn("두부가 오늘 창가에서 잤다.", day=12, conversation="c4")),
+        ("day0312/c.txt", turn("두부가 오늘 창가에서 잤다.", day=12, conversation="c3", speaker="수민")),
+        ("day0312/c.txt", turn("두부가 오늘 창가에서 잤다.", day=12, conversation="c3", role="assistant")),
+    ],
+)
+def test_a_changed_turn_changes_the_digest(other: tuple[str, TurnRow]) -> None:
+    before = make_identity(WHOLE, LIFE, budget=500)
+    assert make_identity(WHOLE, [*LIFE[:2], other], budget=500).digest != before.digest
+    assert make_identity(WHOLE, LIFE[:2], budget=500).digest != before.digest
+
+
+def test_another_budget_is_another_identity() -> None:
+    digests = {make_identity(WHOLE, LIFE, budget=budget).digest for budget in (400, 500)}
+    assert len(digests) == 2
+
+
+# What it keeps.
+
+
+def test_every_memory_stands_with_day_speaker_and_source_in_the_order_of_events() -> None:
+    made = make_identity(WHOLE, LIFE, budget=500)
+    assert _memories(made.text) == [
+        "- 2026-03-10 지훈: 두부는 회색 고양이야. (day0310/a.txt)",
+        "- 2026-03-10 지훈: 겁이 아주 많아. (day0310/a.txt)",
+        "- 2026-03-11 지훈: 수영은 화요일 저녁에 한다. (day0311/b.txt)",
+        "- 2026-03-12 지훈: 두부가 오늘 창가에서 잤다. (day0312/c.txt)",
+    ]
+    assert (made.kept, made.turns) == (4, 3)
+
+
+def test_sentences_of_one_turn_keep_their_order() -> None:
+    text = "무릎이 조금 아팠다. 수영을 시작했고 수영복과 물안경과 수모를 샀다. 이제 다 나았다."
+    life = [("day0309/z.txt", turn(text, day=9, conversation="c0")), *LIFE]
+    kept = _memories(make_identity(WHOLE, life, budget=900).text)[:3]
+    assert [each.split(": ")[1].removesuffix(" (day0309/z.txt)") for each in kept] == sentences(text)
+
+
+@pytest.mark.parametrize("role", ["assistant", "system", "tool"])
+def test_only_a_persons_words_are_kept(role: str) -> None:
+    said = ("day0310/a.txt", turn("두부는 우주에서 온 고양이야.", role=role))
+    made = make_identity(WHOLE, [said], budget=500)
+    assert (made.kept, made.turns) == (0, 1)
+    assert "우주" not in made.text
+    assert MEMORIES_HEADING not in made.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "두부가 어디에서 자는지 알아?",
+        "두부가 어디에서 자는지 알아？",
+        "“두부가 어디에서 자는지 알아?”",
+        "응.",
+        "가" * 300,
+    ],
+)
+def test_questions_and_lines_too_short_or_too_long_are_not_kept(text: str) -> None:
+    assert make_identity(WHOLE, [("day0310/a.txt", turn(text))], budget=900).kept == 0
+
+
+def test_what_is_said_twice_is_kept_once() -> None:
+    twice = [
+        (f"day03{day}/a.txt", turn("두부는 회색 고양이야.", day=day, conversation=f"c{day}"))
+        for day in (13, 14)
+    ]
+    assert make_identity(WHOLE, [*LIFE[1:], *twice], budget=900).text.count("회색 고양이") == 1
+
+
+def _kept_of(life: Sequence[tuple[str, TurnRow]], count: int) -> list[str]:
+    """The memories of the greatest budget that holds only `count` of them."""
+    for budget in range(900, 0, -1):
+        made = make_identity(WHOLE, life, budget=budget)
+        if made.kept == count:
+            return _memories(made.text)
+    raise AssertionError(f"no budget holds {count} of them")
+
+
+def test_of_two_alike_the_recent_one_is_kept() -> None:
+    life = [
+        ("day0310/a.txt", turn("두부는 회색 고양이야.", day=10, conversation="c1")),
+        ("day0320/a.txt", turn("두부는 회색 고양이야.", day=20, conversation="c2")),
+    ]
+    assert [each[:12] for each in _kept_of(life, 1)] == ["- 2026-03-20"]
+
+
+def test_what_recurs_comes_before_what_was_said_once() -> None:
+    life = [
+        (f"day03{day}/a.txt", turn(text, day=day, conversation=f"c{day}"))
+        for day, text in [
+            (10, "첼로 연습을 했다."),
+            (11, "감자 수프를 먹었다."),
+            (12, "첼로 연습을 쉬었다."),
+            (13, "우산을 잃어버렸다."),
+            (14, "버스가 늦게 왔다."),
+            (15, "첼로 연습이 즐거웠다."),
+            (16, "신발을 새로 샀다."),
+        ]
+    ]
+    assert "첼로" in _kept_of(life, 1)[0]
+
+
+# Budgets.
+
+SENTENCES = st.text("가나다라마 abcde.\n?", min_size=0, max_size=60)
+TURNS = st.lists(
+    st.builds(
+        turn,
+        SENTENCES,
+        day=st.integers(1, 28),
+        role=st.sampled_from(["user", "user", "assistant"]),
+        conversation=st.sampled_from(["c1", "c2", "c3"]),
+    ),
+    max_size=12,
+)
+
+
+@given(TURNS, st.integers(0, 400))
+def test_the_budget_is_kept_unless_the_manifests_alone_exceed_it(turns: list[TurnRow], budget: int) -> None:
+    made = make_identity(WHOLE, [("day0310/a.txt", each) for each in turns], budget=budget)
+    assert made.tokens == estimate_tokens(made.text)
+    assert made.tokens <= max(budget, make_identity(WHOLE, [], budget=0).tokens)
+    assert made.kept == len(_memories(made.text))
+    assert made.kept == 0 or made.tokens <= budget
+
+
+@pytest.mark.parametrize("filler", ["", "가", "가나", "a", "ab", "abc", "가a", "가나ab"])
+def test_the_tightest_budget_that_holds_a_memory_is_kept(filler: str) -> None:
+    manifests = Manifests(texts=TEXTS | {"echo_identity.txt": f"나는 에코다.{filler}"}, missing=())
+    for length in range(8, 24):
+        life = [("day0310/a.txt", turn("두부" + "a" * length))]
+        made = {budget: make_identity(manifests, life, budget=budget) for budget in range(60, 120)}
+        tightest = min(budget for budget, each in made.items() if each.kept)
+        assert made[tightest].tokens <= tightest
+
+
+@given(TURNS)
+def test_every_kept_line_was_said_by_a_person(turns: list[TurnRow]) -> None:
+    made = make_identity(WHOLE, [("day0310/a.txt", each) for each in turns], budget=2000)
+    said = " ".join(" ".join(each.text.split()) for each in turns if each.role == "user")
+    for memory in _memories(made.text):
+        assert memory.split("지훈: ", maxsplit=1)[1].removesuffix(" (day0310/a.txt)") in said

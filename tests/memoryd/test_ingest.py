@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memoryd.errors import StoreError
+from memoryd.ingest import FORWARD, UnsettledError, folder_time
+from memoryd.ledger import FileRow, FileState
+from tests.memoryd.parts import WRITTEN, Home, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memoryd.ledger import NewFile
+
+SEOUL = timezone(timedelta(hours=9))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.ledger.close()
+
+
+def _row(home: Home, path: str) -> FileRow:
+    row = home.ledger.files.get(path)
+    assert row is not None
+    return row
+
+
+def _local_date(when: datetime) -> date:
+    return when.astimezone().date()
+
+
+# What becomes of each kind of file.
+
+
+def test_native_lines_keep_ids_speakers_and_times(home: Home) -> None:
+    home.remember(
+        "day0315/a.jsonl",
+        line("두부는 고양이야.", id="t1", conversation="c1", speaker="지훈", time="2026-03-15T21:04:00+09:00")
+        + line("기억할게.", id="t2", conversation="c1", role="assistant", speaker="에코"),
+    )
+    first, second = home.turns()
+    assert (first.id, first.conversation_id, first.speaker) == ("t1", "c1", "지훈")
+    assert first.time == datetime(2026, 3, 15, 21, 4, tzinfo=SEOUL)
+    assert (second.id, second.role, second.time) == ("t2", "assistant", first.time)
+    assert _row(home, "day0315/a.jsonl") == FileRow(
+        path="day0315/a.jsonl",
+        size=(home.root / "day0315/a.jsonl").stat().st_size,
+        mtime_ns=int(WRITTEN.timestamp()) * 10**9,
+        state=FileState.INDEXED,
+        format="native",
+        turns=2,
+        passages=1,
+    )
+
+
+def test_a_pasted_transcript_becomes_turns_of_its_speakers(home: Home) -> None:
+    home.remember("day0315/a.txt", "나의 말:\n두부 기억나지?\nChatGPT의 말:\n회색 고양이.\n나의 말:\n맞아.\n")
+    assert [(turn.role, turn.text) for turn in home.turns()] == [
+        ("user", "두부 기억나지?"),
+        ("assistant", "회색 고양이."),
+        ("user", "맞아."),
+    ]
+    assert _row(home, "day0315/a.txt").format == "transcript"
+
+
+def test_notes_become_turns(home: Home) -> None:
+    home.remember("day0315/a.md", "# 첼로\n활을 천천히 쓴다.\n# 수영\n물이 차가웠다.\n")
+    assert home.said() == ["# 첼로\n활을 천천히 쓴다.", "# 수영\n물이 차가웠다."]
+    assert _row(home, "day0315/a.md").format == "notes"
+
+
+def test_a_chatgpt_export_becomes_turns(home: Home) -> None:
+    home.remember("day0315/conversations.json", _export("c1"))
+    assert [(turn.conversation_id, turn.text) for turn in home.turns()] == [("c1", "질문 0"), ("c1", "답 0")]
+    assert _row(home, "day0315/conversations.json").format == "chatgpt"
+
+
+def test_two_conversations_of_one_id_in_an_export_both_stay(home: Home) -> None:
+    home.remember("day0315/conversations.json", _export("c1", "c1", "c1#2"))
+    assert {turn.conversation_id for turn in home.turns()} == {"c1", "c1#2", "c1#2#2"}
+    assert sorted(home.said()) == ["답 0", "답 1", "답 2", "질문 0", "질문 1", "질문 2"]
+
+
+def test_an_export_may_hold_the_same_conversation_thrice_over(home: Home) -> None:
+    (one,) = json.loads(_export("c1"))
+    home.remember("day0315/conversations.json", json.dumps([one, one, {**one, "id": "c1#2"}]))
+    assert home.ledger.files.totals().conversations == 3
+
+
+def _export(*conversation_ids: str) -> str:
+    def node(key: str, parent: str | None, role: str, text: str) -> dict[str, object]:
+        content = {"content_type": "text", "parts": [text]}
+        message = {"id": key, "author": {"role": role}, "content": content, "create_time": 1773532800}
+        return {"id": key, "parent": parent, "message": message}
+
+    entries = [
+        {
+            "id": conversation_id,
+            "title": "",
+            "current_node": "b",
+            "mapping": {
+                "a": node("a", None, "user", f"질문 {number}"),
+                "b": node("b", "a", "assistant", f"답 {number}"),
+            },
+        }
+        for number, conversation_id in enumerate(conversation_ids)
+    ]
+    return json.dumps(entries, ensure_ascii=False)
+
+
+def test_an_empty_file_is_skipped(home: Home) -> None:
+    home.remember("day0315/a.txt", "\n\n")
+    row = _row(home, "day0315/a.txt")
+    assert row.state is FileState.SKIPPED
+    assert row.reason
+
+
+def test_a_damaged_file_is_quarantined_with_its_line(home: Home) -> None:
+    home.remember("day0315/a.jsonl", line("하나.") + '{"text": \n' + line("셋."))
+    row = _row(home, "day0315/a.jsonl")
+    assert (row.state, row.line) == (FileState.QUARANTINED, 2)
+    assert "JSON" in (row.reason or "")
+
+
+def test_a_file_that_gets_damaged_keeps_its_earlier_reading(home: Home) -> None:
+    home.remember("day0315/a.jsonl", line("두부는 고양이야."))
+    home.remember("day0315/a.jsonl", line("두부는 고양이야.") + '{"text": \n' + line("셋."))
+    assert home.said() == ["두부는 고양이야."]
+    assert len(home.find("두부")) == 1
+    home.remember("day0315/a.jsonl", line("두부는 고양이야.") + line("둘째 줄."))
+    row = _row(home, "day0315/a.jsonl")
+    assert (row.state, row.reason, row.line) == (FileState.INDEXED, None, None)
+    assert home.said() == ["두부는 고양이야.", "둘째 줄."]
+
+
+def test_a_link_is_skipped(home: Home) -> None:
+    target = home.put("day0315/a.txt", "두부는 고양이야.")
+    (home.root / "day0315/b.txt").symlink_to(target)
+    home.ingest.read("day0315/b.txt")
+    row = _row(home, "day0315/b.txt")
+    assert row.state is FileState.SKIPPED
+    assert "link" in (row.reason or "")
+    assert home.said() == []
+
+
+def test_a_pipe_is_skipped_and_never_opened(home: Home) -> None:
+    (home.root / "day0315").mkdir()
+    os.mkfifo(home.root / "day0315/pipe")
+    home.ingest.read("day0315/pipe")
+    assert _row(home, "day0315/pipe").reason == "it is no ordinary file"
+
+
+def test_a_file_that_is_too_large_is_skipped_with_both_sizes(home: Home) -> None:
+    home.remember("day0315/a.txt", "가" * 5000)
+    row = _row(home, "day0315/a.txt")
+    assert row.state is FileState.SKIPPED
+    assert "15000" in (row.reason or "")
+    assert "10000" in (row.reason or "")
+
+
+@pytest.mark.parametrize("path", ["a.txt", "notes/a.txt", "day315/a.txt", "someday0315/a.txt"])
+def test_a_file_in_no_day_folder_is_skipped(home: Home, path: str) -> None:
+    home.remember(path, "두부는 고양이야.")
+    row = _row(home, path)
+    assert row.state is FileState.SKIPPED
+    assert "day folder" in (row.reason or "")
+
+
+def test_a_file_in_the_origins_folder_is_the_origins_own(home: Home) -> None:
+    home.remember("day0315/jihun/a.txt", "비밀이야.")
+    home.remember("day0315/trip/a.txt", "모두 봐도 돼.")
+    assert [_row(home, path).owner for path in ("day0315/jihun/a.txt", "day0315/trip/a.txt")] == ["jihun", ""]
+
+
+def test_a_name_that_is_no_utf8_is_read_and_listed_in_hexadecimal(home: Home) -> None:
+    name = os.fsdecode("기록.txt".encode("cp949"))
+    home.remember(f"day0315/{name}", "두부는 고양이야.")
+    (row,) = home.ledger.files.list()
+    assert row.path == r"day0315/\xb1\xe2\xb7\xcf.txt"
+    (home.root / "day0315" / name).unlink()
+    home.ingest.read(f"day0315/{name}")
+    assert home.ledger.files.list() == []
+
+
+# Changes.
+
+
+def test_an_appended_file_embeds_only_what_is_new(home: Home) -> None:
+    first = line("두부는 고양이야.", speaker="지훈") + line("응.", speaker="수민")
+    home.remember("day0315/a.jsonl", first)
+    home.embedder.embedded.clear()
+    home.remember("day0315/a.jsonl", first + line("수영을 시작했어.", speaker="지훈"))
+    assert home.embedder.embedded == ["지훈: 수영을 시작했어."]
+    assert home.said() == ["두부는 고양이야.", "응.", "수영을 시작했어."]
+
+
+def test_a_renamed_file_keeps_its_vectors(home: Home) -> None:
+    home.remember("day0315/a.jsonl", line("두부는 고양이야."))
+    home.embedder.embedded.clear()
+    (home.root / "day0315/a.jsonl").rename(home.root / "day0315/b.jsonl")
+    home.ingest.read("day0315/a.jsonl")
+    home.ingest.read("day0315/b.jsonl")
+    assert home.embedder.embedded == []
+    assert [row.path for row in home.ledger.files.list()] == ["day0315/b.jsonl"]
+    assert home.find("두부") == ["user: 두부는 고양이야."]
+
+
+def test_a_deleted_file_is_found_no_more(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    home.feed()
+    (home.root / "day0315/a.txt").unlink()
+    home.ingest.read("day0315/a.txt")
+    assert home.find("두부") == []
+    home.feed()
+    assert home.index.count("") == 0
+
+
+def test_a_file_goes_when_its_folder_becomes_a_file(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    (home.root / "day0315/a.txt").unlink()
+    (home.root / "day0315").rmdir()
+    (home.root / "day0315").touch()
+    home.ingest.read("day0315/a.txt")
+    assert home.ledger.files.list() == []
+
+
+def test_reading_a_file_again_changes_nothing(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    home.feed()
+    before = home.turns()
+    home.ingest.read("day0315/a.txt")
+    assert home.turns() == before
+    assert home.ledger.outbox.count() == 0
+    assert home.ledger.vectors.embedded_texts() == 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_left_for_later(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = home.put("day0315/a.jsonl", line("하나."))
+    read_bytes = Path.read_bytes
+
+    def read_while_it_grows(path: Path) -> bytes:
+        data = read_bytes(path)
+        with file.open("a", encoding="utf-8") as out:
+            out.write(line("둘."))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_while_it_grows)
+        with pytest.raises(UnsettledError):
+            home.ingest.read("day0315/a.jsonl")
+    assert home.ledger.files.list() == []
+    home.ingest.read("day0315/a.jsonl")
+    assert home.said() == ["하나.", "둘."]
+
+
+def test_a_crash_between_vectors_and_commit_embeds_nothing_twice(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("day0315/a.jsonl", "".join(line(f"{n}번째 이야기.", conversation=f"c{n}") for n in range(10)))
+
+    def refuse(file: NewFile) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.ledger.files, "replace", refuse)
+        with pytest.raises(StoreError):
+            home.ingest.read("day0315/a.jsonl")
+    assert home.said() == []
+    home.ingest.read("day0315/a.jsonl")
+    assert len(home.said()) == 10
+    assert len(home.embedder.embedded) == len(set(home.embedder.embedded)) == 10
+    assert home.ledger.vectors.embedded_texts() == home.ledger.vectors.count() == 10
+
+
+def test_equal_texts_in_two_files_are_embedded_once(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    home.remember("day0316/b.txt", "두부는 고양이야.")
+    assert len(home.embedder.embedded) == 1
+    assert home.ledger.files.totals().passages == 2
+
+
+# When it was said.
+
+
+@pytest.mark.parametrize(
+    ("day", "written", "said"),
+    [
+        ("day0315", "2026-03-16", "2026-03-15"),
+        ("day0315", "2027-01-02", "2026-03-15"),
+        ("day1225", "2026-01-10", "2025-12-25"),
+        ("day0110", "2025-12-28", "2026-01-10"),
+        ("day0301", "2026-01-10", "2025-03-01"),
+        ("day20240229", "2026-03-16", "2024-02-29"),
+        ("day0229", "2026-03-16", "2024-02-29"),
+        ("day0230", "2026-03-16", "2026-03-16"),
+        ("day03155", "2026-03-16", "2026-03-16"),
+        ("daylast", "2026-03-16", "2026-03-16"),
+    ],
+)
+def test_a_day_folder_stands_for_a_day(day: str, written: str, said: str) -> None:
+    mtime = datetime.fromisoformat(f"{written}T12:00:00").timestamp()
+    when = folder_time(day, mtime)
+    assert when.tzinfo is not None
+    assert when.replace(tzinfo=None) == datetime.fromisoformat(said)
+
+
+@given(st.dates(date(1990, 1, 1), date(2100, 1, 1)), st.dates(date(1990, 1, 1), date(2100, 1, 1)))
+def test_nothing_was_said_more_than_a_month_after_it_was_written(day: date, written: date) -> None:
+    mtime = datetime(written.year, written.month, written.day, 12, tzinfo=UTC).timestamp()
+    for name in (f"day{day:%m%d}", f"day{day:%Y%m%d}", "daylast"):
+        assert folder_time(name, mtime).date() <= _local_date(datetime.fromtimestamp(mtime, UTC)) + FORWARD
+
+
+def test_turns_without_a_time_take_the_day_folders(home: Home) -> None:
+    home.remember("day0310/a.jsonl", line("하나.") + line("둘."))
+    assert {_local_date(turn.time) for turn in home.turns()} == {date(2026, 3, 10)}
+
+
+def test_turns_without_a_time_take_their_neighbours(home: Home) -> None:
+    home.remember(
+        "day0310/a.jsonl",
+        line("하나.")
+        + line("둘.", time="2026-03-09T10:00:00+09:00")
+        + line("셋.")
+        + line("넷.", time="2026-03-09T11:00:00+09:00"),
+    )
+    assert [turn.time.astimezone(SEOUL).hour for turn in home.turns()] == [10, 10, 10, 11]
+    assert home.said() == ["하나.", "둘.", "셋.", "넷."]

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, clean
+from tests.memoryd.parts import SHARED, WORDS, Home, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path, max_tokens=400)
+    yield home
+    home.ledger.close()
+
+
+def _choices(home: Home, question: str) -> tuple[str, ...]:
+    quotes = Quotes(embedder=home.embedder, words=WORDS)
+    return quotes.choices(question, home.recall.memories(question, owners=SHARED, count=6).hits)
+
+
+@pytest.mark.parametrize(
+    ("written", "bare"),
+    [
+        ("- 두부는 고양이", "두부는 고양이"),
+        ("* **두부**는 고양이", "두부는 고양이"),
+        ("1. 물을 끓인다", "물을 끓인다"),
+        ("2) 소금을 넣는다", "소금을 넣는다"),
+        ("- 1. `memory` 폴더", "memory 폴더"),
+        ("## 첼로", "첼로"),
+        ("> 인용한 말", "인용한 말"),
+        ("- [ ] 우유 사기", "우유 사기"),
+        ("①  첫째", "첫째"),
+        ("→ 결론", "결론"),
+        ("이름\t두부", "이름 · 두부"),
+        ("  그대로   둔다 ", "그대로 둔다"),
+        ("3.5초가 걸렸다", "3.5초가 걸렸다"),
+        ("-5도였다", "-5도였다"),
+        ("두부 - 고양이", "두부 - 고양이"),
+    ],
+)
+def test_a_line_loses_only_its_layout(written: str, bare: str) -> None:
+    assert clean(written) == bare
+    assert clean(bare) == bare
+
+
+KOREAN = (
+    line("우리 고양이 이름은 두부야. 회색이고 겁이 많아.", speaker="지훈", conversation="c1")
+    + line("수영은 화요일 저녁에 해. 수영장 물은 늘 차가워.", speaker="지훈", conversation="c2")
+    + line("사워도우 반죽은 냉장고에서 발효해. 소금은 나중에 넣어.", speaker="수민", conversation="c3")
+)
+ENGLISH = (
+    line("Our cat is called Dubu. She is grey and shy.", speaker="Jihun", conversation="c1")
+    + line("I swim on Tuesday evenings. The pool water stays cold.", speaker="Jihun", conversation="c2")
+    + line(
+        "The sourdough rests in the fridge overnight. Salt goes in late.", speaker="Sumin", conversation="c3"
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("고양이 이름이 뭐야?", "우리 고양이 이름은 두부야."),
+        ("수영은 무슨 요일에 해?", "수영은 화요일 저녁에 해."),
+        ("반죽은 어디에서 발효해?", "사워도우 반죽은 냉장고에서 발효해."),
+        ("소금은 나중에 넣었나?", "소금은 나중에 넣어."),
+    ],
+)
+def test_the_sentence_that_answers_is_chosen_in_korean(home: Home, question: str, said: str) -> None:
+    home.remember("day0310/a.jsonl", KOREAN)
+    assert _choices(home, question)[0] == said
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("What is our cat called?", "Our cat is called Dubu."),
+        ("Which evenings do I swim?", "I swim on Tuesday evenings."),
+        ("Where does the sourdough rest?", "The sourdough rests in the fridge overnight."),
+    ],
+)
+def test_the_sentence_that_answers_is_chosen_in_english(home: Home, question: str, said: str) -> None:
+    home.remember("day0310/a.jsonl", ENGLISH)
+    assert _choices(home, question)[0] == said
+
+
+@pytest.mark.parametrize(
+    ("memories", "question", "said"),
+    [
+        (
+            "반죽은 오래 발효했다.\n반죽 발효는 20시간이었다.\n",
+            "반죽 발효는 몇 시간이었지?",
+            "반죽 발효는 20시간이었다.",
+        ),
+        (
+            "The dough rose for long.\nThe dough rose for 20 hours.\n",
+            "How many hours was the dough rising?",
+            "The dough rose for 20 hours.",
+        ),
+        (
+            "모델은 잘 있다.\n모델은 /workspace/llm_models 에 둔다.\n",
+            "모델 폴더가 어디야?",
+            "모델은 /workspace/llm_models 에 둔다.",
+        ),
+        (
+            "The models work well.\nThe models go to /workspace/llm_models there.\n",
+            "What is the path of the models?",
+            "The models go to /workspace/llm_models there.",
+        ),
+    ],
+)
+def test_a_question_for_a_number_or_a_path_gets_one(
+    home: Home, memories: str, question: str, said: str
+) -> None:
+    home.remember("day0310/a.md", memories)
+    assert _choices(home, question)[0] == said
+
+
+def test_questions_headings_and_broken_off_lines_are_never_chosen(home: Home) -> None:
+    home.remember(
+        "day0310/a.md",
+        '첼로 연습 계획:\n첼로 연습을 매일 하나?\n첼로 연습을 "매일 할까?"\n[첼로 연습]\n'
+        "첼로 연습을 하고,\n첼로는 저녁에 켠다.\n",
+    )
+    assert _choices(home, "첼로 연습은 언제 하지?") == ("첼로는 저녁에 켠다.",)
+
+
+def test_a_sentence_is_offered_once_and_no_more_than_three_are(home: Home) -> None:
+    home.remember("day0310/a.md", "\n".join(f"- 두부는 {n}번 고양이" for n in range(9)) * 2)
+    choices = _choices(home, "두부는 몇 번 고양이야?")
+    assert 1 <= len(choices) <= MOST_CHOICES
+    assert len(set(choices)) == len(choices)
+
+
+def test_the_choice_is_the_same_every_time(home: Home) -> None:
+    home.remember("day0310/a.jsonl", KOREAN)
+    assert _choices(home, "고양이 이름이 뭐야?") == _choices(home, "고양이 이름이 뭐야?")
+
+
+@pytest.mark.parametrize(
+    ("question", "admitted"), [("우주선은 무슨 색이야?", NOTHING_KO), ("Who built rockets?", NOTHING_EN)]
+)
+def test_what_is_not_known_is_admitted_in_the_questions_language(
+    home: Home, question: str, admitted: str
+) -> None:
+    assert _choices(home, question) == (admitted,)
+    home.remember("day0310/a.jsonl", KOREAN + ENGLISH)
+    assert _choices(home, question) == (admitted,)
+
+
+def test_only_the_found_part_of_a_long_turn_is_quoted(tmp_path: Path) -> None:
+    home = Home(tmp_path, max_tokens=12)
+    diary = "고양이 두부는 회색이다. " + "오늘은 하루 종일 비가 왔다. " * 4 + "고양이 두부는 아홉 살이다."
+    home.remember("day0310/a.jsonl", line(diary))
+    (hit,) = home.recall.search("아홉 살", owners=SHARED, k=1).hits
+    quotes = Quotes(embedder=home.embedder, words=WORDS)
+    assert quotes.choices("고양이 두부는?", [hit])[0] == "고양이 두부는 아홉 살이다."
+    home.ledger.close()

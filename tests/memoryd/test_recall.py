@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memoryd.ledger import FoundPassage
+from memoryd.passages import Kind
+from memoryd.recall import FUSION_K, Filter, Hit, fuse, pack, written
+from tests.memoryd.parts import SHARED, Home, line, turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CAT = "두부는 지붕 위에서 잠을 자는 회색 고양이야."
+SWIM = "수영장은 화요일 저녁에 열고 물이 차가웠어."
+BREAD = "빵 반죽은 스무 시간 동안 냉장고에서 발효했어."
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.ledger.close()
+
+
+@pytest.fixture
+def filled(home: Home) -> Home:
+    """Three conversations of three days, in ledger and index."""
+    home.remember("day0310/cat.jsonl", line(CAT, speaker="지훈", time="2026-03-10T21:00:00+09:00"))
+    home.remember("day0311/swim.jsonl", line(SWIM, speaker="수민", time="2026-03-11T21:00:00+09:00"))
+    home.remember("day0312/bread.jsonl", line(BREAD, speaker="지훈", time="2026-03-12T21:00:00+09:00"))
+    home.feed()
+    return home
+
+
+# Fusion.
+
+LEG = st.lists(st.sampled_from("abcdefgh"), unique=True).map(lambda ids: [(each, 1.0) for each in ids])
+LEGS = st.lists(st.tuples(LEG, st.floats(0.1, 2.0)), min_size=1, max_size=3)
+
+
+@given(LEGS)
+def test_fusion_ranks_exactly_what_the_legs_found(legs: list[tuple[list[tuple[str, float]], float]]) -> None:
+    fused = fuse(legs)
+    assert {passage_id for passage_id, _ in fused} == {each for ranked, _ in legs for each, _ in ranked}
+    assert fused == sorted(fused, key=lambda pair: (-pair[1], pair[0]))
+
+
+@given(LEG, st.floats(0.1, 2.0))
+def test_fusion_of_one_leg_keeps_its_order(ranked: list[tuple[str, float]], weight: float) -> None:
+    fused = fuse([(ranked, weight)])
+    assert [passage_id for passage_id, _ in fused] == [passage_id for passage_id, _ in ranked]
+
+
+@given(LEGS, LEG)
+def test_another_leg_takes_nothing_away(
+    legs: list[tuple[list[tuple[str, float]], float]], more: list[tuple[str, float]]
+) -> None:
+    before, after = dict(fuse(legs)), dict(fuse([*legs, (more, 1.0)]))
+    assert all(after[passage_id] >= score for passage_id, score in before.items())
+    untouched = before.keys() - {passage_id for passage_id, _ in more}
+    assert all(after[passage_id] == before[passage_id] for passage_id in untouched)
+
+
+def test_fusion_adds_a_weight_over_k_plus_rank_a_leg() -> None:
+    fused = dict(fuse([([("a", 0.9), ("b", 0.1)], 1.0), ([("b", 7.0)], 0.5)]))
+    assert fused["a"] == 1.0 / (FUSION_K + 1)
+    assert fused["b"] == 1.0 / (FUSION_K + 2) + 0.5 / (FUSION_K + 1)
+
+
+def test_equal_sums_keep_the_order_of_ids() -> None:
+    assert [each for each, _ in fuse([([("b", 1.0)], 1.0), ([("a", 1.0)], 1.0)])] == ["a", "b"]
+
+
+def test_no_candidates_fuse_to_nothing() -> None:
+    assert fuse([([], 1.0), ([], 0.7)]) == []
+
+
+# Search.
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("고양이 이름이 두부야?", CAT), ("수영장이 언제 열어?", SWIM), ("빵을 얼마나 발효했지?", BREAD)],
+)
+def test_the_passage_that_answers_comes_first(filled: Home, question: str, said: str) -> None:
+    found = filled.recall.search(question, owners=SHARED, k=3)
+    assert said in found.hits[0].passage.text
+    assert [hit.score for hit in found.hits] == sorted((hit.score for hit in found.hits), reverse=True)
+    assert found.degraded is None
+
+
+def test_a_hit_names_its_file_day_turns_and_speaker(filled: Home) -> None:
+    (hit,) = filled.recall.search("회색 고양이", owners=SHARED, k=1).hits
+    assert (hit.passage.path, hit.passage.day) == ("day0310/cat.jsonl", "day0310")
+    assert [(each.index, each.speaker) for each in hit.passage.turns] == [(0, "지훈")]
+
+
+def test_no_more_than_k_hits_come(filled: Home) -> None:
+    assert len(filled.recall.search("고양이 수영장 빵", owners=SHARED, k=2).hits) == 2
+
+
+def test_an_empty_memory_finds_nothing(home: Home) -> None:
+    assert home.recall.search("고양이", owners=SHARED, k=5).hits == ()
+
+
+@pytest.mark.parametrize("query", ["", "?!", '" OR 1', "NEAR(a b)", "고양이 AND * 두부"])
+def test_any_query_can_be_searched(filled: Home, query: str) -> None:
+    assert len(filled.recall.search(query, owners=SHARED, k=5).hits) == 3
+
+
+def test_the_same_words_come_once(home: Home) -> None:
+    for day in ("day0310", "day0311", "day0312"):
+        home.remember(f"{day}/cat.jsonl", line(CAT, speaker="지훈"))
+    home.remember("day0313/swim.jsonl", line(SWIM))
+    found = home.find("두부", k=2)
+    assert found[0] == f"지훈: {CAT}"
+    assert SWIM in found[1]
+
+
+def test_since_and_until_filter_by_event_time(filled: Home) -> None:
+    def days(since: datetime | None, until: datetime | None) -> set[str]:
+        only = Filter(since=since, until=until)
+        found = filled.recall.search("고양이 수영 빵", owners=SHARED, k=5, only=only)
+        return {hit.passage.day for hit in found.hits}
+
+    eleventh = datetime(2026, 3, 11, 12, tzinfo=UTC)
+    assert days(eleventh, None) == {"day0311", "day0312"}
+    assert days(None, eleventh) == {"day0310", "day0311"}
+    assert days(datetime(2026, 3, 11, tzinfo=UTC), datetime(2026, 3, 12, tzinfo=UTC)) == {"day0311"}
+
+
+def test_a_speaker_filters_whatever_the_case(home: Home) -> None:
+    home.remember("day0310/a.jsonl", line("The cat sleeps.", speaker="Jihun"))
+    home.remember("day0311/b.jsonl", line("The cat eats.", speaker="Sumin"))
+    found = home.recall.search("cat", owners=SHARED, k=5, only=Filter(speaker="jihun"))
+    assert [hit.passage.day for hit in found.hits] == ["day0310"]
+
+
+def test_a_filter_reaches_below_the_usual_candidates(home: Home) -> None:
+    lines = [line(f"고양이 이야기 {n}.", conversation=f"c{n}", speaker="지훈") for n in range(60)]
+    home.remember("day0310/a.jsonl", "".join(lines))
+    home.remember("day0311/b.jsonl", line("오늘은 바빴어.", speaker="수민"))
+    found = home.recall.search("고양이 이야기", owners=SHARED, k=1, only=Filter(speaker="수민"))
+    assert [hit.passage.day for hit in found.hits] == ["day0311"]
+
+
+def test_a_broken_index_is_told_and_the_hits_stay_the_same(filled: Home) -> None:
+    whole = filled.recall.search("고양이 이름이 두부야?", owners=SHARED, k=3)
+    filled.index.broken = True
+    degraded = filled.recall.search("고양이 이름이 두부야?", owners=SHARED, k=3)
+    assert "fake index is broken" in (degraded.degraded or "")
+    assert degraded.hits == whole.hits
+
+
+def test_an_index_that_is_being_made_anew_is_not_asked(filled: Home) -> None:
+    whole = filled.recall.search("고양이", owners=SHARED, k=3)
+    filled.index.vectors.clear()
+    filled.degraded = "the vector index is being made anew"
+    degraded = filled.recall.search("고양이", owners=SHARED, k=3)
+    assert degraded.degraded == "the vector index is being made anew"
+    assert degraded.hits == whole.hits
+
+
+def test_what_the_index_has_not_taken_yet_is_found_at_once(filled: Home) -> None:
+    filled.remember("day0313/new.jsonl", line("첼로 연습을 매일 했어.", speaker="지훈"))
+    assert filled.ledger.outbox.count() == 1
+    found = filled.recall.search("첼로 연습", owners=SHARED, k=1)
+    assert found.degraded is None
+    assert found.hits[0].passage.day == "day0313"
+
+
+def test_what_the_index_still_has_of_a_deleted_file_is_not_found(filled: Home) -> None:
+    (filled.root / "day0310/cat.jsonl").unlink()
+    filled.ingest.read("day0310/cat.jsonl")
+    assert all(CAT not in text for text in filled.find("두부 고양이"))
+
+
+def test_owners_stay_apart(home: Home) -> None:
+    home.remember("day0310/jihun/secret.txt", "두부에게 비밀 간식을 줬어.")
+    home.remember("day0310/cat.txt", CAT)
+    home.feed()
+    for broken in (False, True):
+        home.index.broken = broken
+        shared = home.recall.search("두부 비밀", owners=SHARED, k=5).hits
+        own = home.recall.search("두부 비밀", owners=("", "jihun"), k=5).hits
+        assert [hit.passage.owner for hit in shared] == [""]
+        assert {hit.passage.owner for hit in own} == {"", "jihun"}
+
+
+# Memories for a prompt.
+
+
+def _reply(text: str, *citations: str) -> str:
+    return line(text, role="assistant", speaker="에코", citations=list(citations))
+
+
+def _ids(home: Home) -> dict[str, str]:
+    """Day → passage id, of the person's words."""
+    found = home.recall.search("두부", owners=SHARED, k=50).hits
+    return {hit.passage.day: hit.passage.id for hit in found if hit.passage.kind == Kind.SAID}
+
+
+def test_an_earlier_asking_of_the_question_is_no_memory(home: Home) -> None:
+    home.remember("day0310/cat.jsonl", line(CAT, speaker="지훈"))
+    home.remember("day0311/ask.jsonl", line("두부는 어디에서 자?", speaker="지훈"))
+    found = home.recall.memories("두부는 어디에서 자?", owners=SHARED, count=5)
+    assert [hit.passage.day for hit in found.hits] == ["day0310"]
+
+
+def test_a_question_with_its_answer_is_a_memory(home: Home) -> None:
+    talk = line("두부는 어디에서 자?", speaker="지훈") + line("지붕 위에서 자.", speaker="수민")
+    home.remember("day0311/talk.jsonl", talk)
+    found = home.recall.memories("두부는 어디에서 자?", owners=SHARED, count=5)
+    assert [hit.passage.day for hit in found.hits] == ["day0311"]
+
+
+def test_a_reply_beside_its_sources_is_left_out(home: Home) -> None:
+    home.remember("day0310/cat.jsonl", line(CAT, speaker="지훈"))
+    source = _ids(home)["day0310"]
+    home.remember("day0311/reply.jsonl", _reply("두부는 지붕 위에서 자.", source))
+    found = home.recall.memories("두부는 어디에서 자?", owners=SHARED, count=5)
+    assert [hit.passage.kind for hit in found.hits] == [Kind.SAID]
+    # A plain search, which repeats nothing to a model, still shows it.
+    assert len(home.recall.search("두부", owners=SHARED, k=5).hits) == 2
+
+
+def test_a_reply_whose_sources_are_far_is_a_memory(home: Home) -> None:
+    home.remember("day0310/cat.jsonl", line(CAT, speaker="지훈"))
+    home.remember("day0311/reply.jsonl", _reply("두부는 지붕 위에서 자.", "p_of_long_ago"))
+    found = home.recall.memories("두부는 어디에서 자?", owners=SHARED, count=5)
+    assert {hit.passage.kind for hit in found.hits} == {Kind.SAID, Kind.REPLY}
+
+
+def test_no_more_memories_come_than_asked_for(filled: Home) -> None:
+    assert len(filled.recall.memories("고양이 수영장 빵", owners=SHARED, count=2).hits) == 2
+
+
+def test_memories_say_when_the_index_is_broken(filled: Home) -> None:
+    filled.index.broken = True
+    assert filled.recall.memories("고양이", owners=SHARED, count=2).degraded
+
+
+# Packing.
+
+
+def _hit(text: str, day: int, score: float = 1.0) -> Hit:
+    said = turn(text, day=day)
+    return Hit(
+        passage=FoundPassage(
+            id=f"p{day}",
+            owner="",
+            kind=Kind.SAID,
+            text=f"지훈: {text}",
+            path=f"day03{day}/a.txt",
+            day=f"day03{day}",
+            time=said.time,
+            conversation_id="c1",
+            citations=(),
+            turns=(said,),
+        ),
+        score=score,
+    )
+
+
+def test_a_memory_is_written_with_its_date_source_and_speaker() -> None:
+    assert written(_hit("두부가 왔어.", 10).passage) == "[2026-03-10 · day0310/a.txt]\n지훈: 두부가 왔어."
+
+
+def test_packed_memories_stand_in_time_order() -> None:
+    hits = [_hit("가장 가까운 것.", 12), _hit("다음.", 10), _hit("마지막.", 11)]
+    assert [hit.passage.id for hit in pack(hits, budget=1000, count_tokens=len)] == ["p10", "p11", "p12"]
+
+
+@given(st.lists(st.integers(1, 60), max_size=8), st.integers(0, 200))
+def test_packed_memories_fit_the_budget_and_the_best_that_fits_is_there(
+    lengths: list[int], budget: int
+) -> None:
+    hits = [_hit("가" * length, day) for day, length in enumerate(lengths, start=10)]
+    packed = pack(hits, budget=budget, count_tokens=len)
+    assert sum(len(written(hit.passage)) for hit in packed) <= budget
+    fitting = [hit for hit in hits if len(written(hit.passage)) <= budget]
+    assert not fitting or fitting[0] in packed
+
+
+def test_a_memory_too_long_for_the_budget_makes_room_for_the_next() -> None:
+    hits = [_hit("가" * 500, 10), _hit("짧아.", 11)]
+    assert [hit.passage.id for hit in pack(hits, budget=100, count_tokens=len)] == ["p11"]

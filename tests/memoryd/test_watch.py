@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memoryd.clock import SystemClock
+from memoryd.errors import StoreError
+from memoryd.ingest import UnsettledError
+from memoryd.ledger import FileState
+from memoryd.testing import FakeClock, FakeFileEvents
+from memoryd.watch import RETRY_SECONDS, WatchdogEvents, Watcher, ignored
+from tests.memoryd.parts import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTLE = 2.0
+RESCAN = 3600.0
+LIMIT_S = 20.0
+
+
+@dataclass
+class Scene:
+    """A folder, a watcher over it, and a reader that keeps a ledger of signatures."""
+
+    root: Path
+    rescan_seconds: float = RESCAN
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: FakeFileEvents = field(default_factory=FakeFileEvents)
+    known: dict[str, tuple[int, int]] = field(default_factory=dict)
+    read: list[str] = field(default_factory=list)
+    fails: dict[str, Exception] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir()
+        self.watcher = Watcher(
+            root=self.root,
+            events=self.events,
+            read=self._read,
+            known=lambda: dict(self.known),
+            clock=self.clock,
+            settle_seconds=SETTLE,
+            rescan_seconds=self.rescan_seconds,
+        )
+        # The watcher's thread is not started: the test takes its steps.
+        self.events.start(self.root, self.watcher._notice)
+
+    def put(self, path: str, text: str = "두부는 고양이야.", *, age_s: float = 3600.0) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        when = self.clock.now().timestamp() - age_s
+        os.utime(file, (when, when))
+        return file
+
+    def steps(self, seconds: float = 0.0) -> list[str]:
+        """Lets time pass, takes a step, and says what it read."""
+        self.clock.pass_seconds(seconds)
+        before = len(self.read)
+        self.watcher.step()
+        return self.read[before:]
+
+    def _read(self, path: str) -> None:
+        self.read.append(path)
+        if path in self.fails:
+            raise self.fails[path]
+        if (self.root / path).exists():
+            status = (self.root / path).lstat()
+            self.known[path] = (status.st_size, status.st_mtime_ns)
+        else:
+            self.known.pop(path, None)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "memory")
+
+
+def test_the_first_step_reads_what_is_there_in_the_order_of_its_days(scene: Scene) -> None:
+    scene.put("day0316/b.txt")
+    scene.put("day0315/a.txt")
+    assert scene.steps() == ["day0315/a.txt", "day0316/b.txt"]
+
+
+def test_a_file_is_read_once_it_has_stayed_the_same(scene: Scene) -> None:
+    scene.steps()
+    scene.events.happen(scene.put("day0315/a.txt"))
+    assert scene.steps() == []
+    assert scene.steps(SETTLE - 0.1) == []
+    assert scene.watcher.waiting() == 1
+    assert scene.steps(0.1) == ["day0315/a.txt"]
+    assert scene.watcher.waiting() == 0
+
+
+def test_a_growing_file_waits_until_it_stops(scene: Scene) -> None:
+    scene.steps()
+    for words in ("하나.", "하나. 둘.", "하나. 둘. 셋."):
+        scene.events.happen(scene.put("day0315/a.txt", words))
+        assert scene.steps(SETTLE / 2) == []
+    assert scene.steps(SETTLE / 2) == ["day0315/a.txt"]
+
+
+def test_a_file_that_grew_without_a_notice_waits_again(scene: Scene) -> None:
+    scene.steps()
+    scene.events.happen(scene.put("day0315/a.txt", "하나."))
+    scene.put("day0315/a.txt", "하나. 둘.")
+    assert scene.steps(SETTLE) == []
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+
+
+def test_a_file_that_was_written_a_moment_before_the_start_waits(scene: Scene) -> None:
+    scene.put("day0315/a.txt", age_s=0.5)
+    assert scene.steps() == []
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+
+
+def test_a_file_of_the_future_waits_once_and_is_read(scene: Scene) -> None:
+    scene.put("day0315/a.txt", age_s=-3600.0)
+    assert scene.steps() == []
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+
+
+def test_a_file_that_its_writer_calls_whole_is_read_at_once(scene: Scene) -> None:
+    scene.steps()
+    scene.put("day0315/a.txt", age_s=0.0)
+    scene.watcher.note("day0315/a.txt", settled=True)
+    assert scene.steps() == ["day0315/a.txt"]
+
+
+def test_a_step_says_how_long_to_wait(scene: Scene) -> None:
+    assert scene.watcher.step() == RESCAN
+    scene.events.happen(scene.put("day0315/a.txt"))
+    scene.clock.pass_seconds(0.5)
+    assert scene.watcher.step() == SETTLE - 0.5
+
+
+def test_a_scan_finds_what_changed_and_what_is_gone_and_leaves_the_rest(scene: Scene) -> None:
+    scene.put("day0315/same.txt")
+    scene.put("day0315/changed.txt")
+    gone = scene.put("day0315/gone.txt")
+    scene.steps()
+    scene.put("day0315/changed.txt", "바뀌었다.")
+    gone.unlink()
+    scene.put("day0315/new.txt")
+    assert scene.steps(RESCAN - 1) == []
+    assert scene.steps(1) == ["day0315/changed.txt", "day0315/new.txt", "day0315/gone.txt"]
+    assert scene.steps(RESCAN) == []
+
+
+def test_a_rescan_can_be_asked_for(scene: Scene) -> None:
+    scene.steps()
+    scene.put("day0315/a.txt")
+    assert scene.steps() == []
+    scene.watcher.rescan()
+    assert scene.steps() == ["day0315/a.txt"]
+
+
+def test_no_rescan_comes_where_it_is_switched_off(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "memory", rescan_seconds=0)
+    assert scene.watcher.step() == float("inf")
+    scene.put("day0315/a.txt")
+    assert scene.steps(10 * RESCAN) == []
+
+
+def test_a_deleted_file_is_taken_out_when_it_settles(scene: Scene) -> None:
+    file = scene.put("day0315/a.txt")
+    scene.steps()
+    file.unlink()
+    scene.events.happen(file)
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+    assert scene.known == {}
+
+
+def test_a_folder_that_moves_in_is_scanned_once_it_has_settled(scene: Scene) -> None:
+    scene.steps()
+    scene.put("day0315/a.txt")
+    scene.put("day0315/jihun/b.txt")
+    scene.events.happen(scene.root / "day0315", is_folder=True)
+    assert scene.steps() == []
+    assert scene.steps(SETTLE) == ["day0315/a.txt", "day0315/jihun/b.txt"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        "day0315/.a.txt.swp",
+        "day0315/.hidden/a.txt",
+        "day0315/a.txt~",
+        "day0315/a.TMP",
+        "day0315/a.jsonl.part",
+        "day0315/a.txt.crdownload",
+    ],
+)
+def test_hidden_and_temporary_files_are_left_alone(scene: Scene, path: str) -> None:
+    assert ignored(path)
+    file = scene.put(path)
+    assert scene.steps() == []
+    scene.events.happen(file)
+    assert scene.steps(SETTLE) == []
+
+
+@pytest.mark.parametrize("path", ["day0315/a.txt", "day0315/tmp.txt", "day0315/a.b.c", "day0315/기록"])
+def test_other_files_are_not_ignored(path: str) -> None:
+    assert not ignored(path)
+
+
+def test_a_notice_from_elsewhere_is_ignored(scene: Scene, tmp_path: Path) -> None:
+    scene.steps()
+    scene.events.happen(tmp_path / "elsewhere.txt")
+    assert scene.watcher.waiting() == 0
+
+
+def test_a_file_that_changed_while_it_was_read_is_read_again(scene: Scene) -> None:
+    scene.put("day0315/a.txt")
+    scene.fails["day0315/a.txt"] = UnsettledError("day0315/a.txt")
+    assert scene.steps() == ["day0315/a.txt"]
+    assert scene.watcher.fault == ""
+    scene.fails.clear()
+    assert scene.steps() == []
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+
+
+def test_a_change_while_a_file_is_read_is_not_lost(tmp_path: Path) -> None:
+    class Busy(Scene):
+        def _read(self, path: str) -> None:
+            if not self.read:
+                self.events.happen(self.put(path, "두부는 회색 고양이야."))
+            super()._read(path)
+
+    scene = Busy(tmp_path / "memory")
+    scene.put("day0315/a.txt")
+    assert scene.steps() == ["day0315/a.txt"]
+    assert scene.watcher.waiting() == 1
+    assert scene.steps(SETTLE) == ["day0315/a.txt"]
+
+
+def test_a_store_that_fails_is_shown_and_tried_again(scene: Scene) -> None:
+    scene.put("day0315/a.txt")
+    scene.fails["day0315/a.txt"] = StoreError("the disk is full")
+    assert scene.steps() == ["day0315/a.txt"]
+    assert "the disk is full" in scene.watcher.fault
+    assert not scene.watcher.idle.is_set()
+    scene.fails.clear()
+    assert scene.steps(RETRY_SECONDS - 0.1) == []
+    assert scene.steps(0.1) == ["day0315/a.txt"]
+    assert scene.watcher.fault == ""
+    assert scene.watcher.idle.is_set()
+
+
+@pytest.mark.parametrize("error", [StoreError("no"), PermissionError("no"), ValueError("no")])
+def test_a_file_that_fails_keeps_no_other_from_being_read(scene: Scene, error: Exception) -> None:
+    scene.put("day0315/a.txt")
+    scene.put("day0315/b.txt")
+    scene.fails["day0315/a.txt"] = error
+    assert scene.steps() == ["day0315/a.txt", "day0315/b.txt"]
+    assert scene.watcher.fault == "day0315/a.txt: no"
+    assert scene.watcher.waiting() == 1
+
+
+def test_idle_is_set_when_everything_is_read(scene: Scene) -> None:
+    scene.put("day0315/a.txt", age_s=0.0)
+    scene.steps()
+    assert not scene.watcher.idle.is_set()
+    scene.steps(SETTLE)
+    assert scene.watcher.idle.is_set()
+
+
+# With the real reader.
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.ledger.close()
+
+
+def _watch(home: Home, clock: FakeClock) -> Watcher:
+    return Watcher(
+        root=home.root,
+        events=FakeFileEvents(),
+        read=home.ingest.read,
+        known=home.ledger.files.known,
+        clock=clock,
+        settle_seconds=0.0,
+        rescan_seconds=0.0,
+    )
+
+
+def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
+    home.put("day0315/a.txt", "두부는 고양이야.")
+    home.put("day0315/empty.txt", "")
+    home.put("day0315/damaged.jsonl", '{"text"\n{"text": "둘."}\n')
+    home.put("outside.txt", "밖이다.")
+    home.put("day0315/" + os.fsdecode("기록.txt".encode("cp949")), "수영을 했다.")
+    (home.root / "day0315/link.txt").symlink_to(home.root / "outside.txt")
+    (home.root / "day0316").symlink_to(home.root / "day0315")
+    os.mkfifo(home.root / "day0315/pipe")
+    watcher = _watch(home, FakeClock())
+    watcher.step()
+    assert {row.path: row.state.value for row in home.ledger.files.list()} == {
+        "day0315/a.txt": FileState.INDEXED,
+        r"day0315/\xb1\xe2\xb7\xcf.txt": FileState.INDEXED,
+        "day0315/damaged.jsonl": FileState.QUARANTINED,
+        "day0315/empty.txt": FileState.SKIPPED,
+        "day0315/link.txt": FileState.SKIPPED,
+        "day0315/pipe": FileState.SKIPPED,
+        "day0316": FileState.SKIPPED,
+        "outside.txt": FileState.SKIPPED,
+    }
+    before = home.ledger.files.list()
+    _watch(home, FakeClock()).step()
+    assert home.ledger.files.list() == before
+    assert len(home.embedder.embedded) == 2
+
+
+# With threads.
+
+
+def _threaded(root: Path, events: FakeFileEvents, read: object) -> Watcher:
+    return Watcher(
+        root=root,
+        events=events,
+        read=read,  # type: ignore[arg-type]
+        known=dict,
+        clock=SystemClock(),
+        settle_seconds=0.0,
+        rescan_seconds=0.0,
+    )
+
+
+def test_the_watchers_thread_reads_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "day0315").mkdir()
+    (tmp_path / "day0315/a.txt").write_text("두부", encoding="utf-8")
+    events = FakeFileEvents()
+    read: list[str] = []
+    watcher = _threaded(tmp_path, events, read.append)
+    watcher.start()
+    assert watcher.idle.wait(LIMIT_S)
+    watcher.stop()
+    assert not watcher._thread.is_alive()
+    assert read == ["day0315/a.txt"]
+
+
+def test_stopping_finishes_the_file_in_hand_and_reads_no_other(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("두부", encoding="utf-8")
+    begun, stopping = threading.Event(), threading.Event()
+    read: list[str] = []
+
+    class Events(FakeFileEvents):
+        def stop(self) -> None:
+            stopping.set()
+            super().stop()
+
+    def slow(path: str) -> None:
+        begun.set()
+        assert stopping.wait(LIMIT_S)
+        read.append(path)
+
+    watcher = _threaded(tmp_path, Events(), slow)
+    watcher.start()
+    assert begun.wait(LIMIT_S)
+    watcher.stop()
+    assert not watcher._thread.is_alive()
+    assert read == ["a.txt"]
+
+
+def test_the_watch_outlives_a_scan_that_fails(tmp_path: Path) -> None:
+    events = FakeFileEvents()
+    failed = threading.Event()
+
+    def known() -> dict[str, tuple[int, int]]:
+        failed.set()
+        raise StoreError("the ledger is locked")
+
+    watcher = Watcher(
+        root=tmp_path,
+        events=events,
+        read=print,
+        known=known,
+        clock=SystemClock(),
+        settle_seconds=0.0,
+        rescan_seconds=0.0,
+    )
+    watcher.start()
+    assert failed.wait(LIMIT_S)
+    alive = watcher._thread.is_alive()
+    watcher.stop()
+    assert alive
+    assert watcher.fault == "the ledger is locked"
+
+
+def test_a_watcher_that_never_started_can_be_stopped(tmp_path: Path) -> None:
+    _threaded(tmp_path, FakeFileEvents(), print).stop()
+
+
+def test_inotify_tells_of_files_that_are_written_and_not_of_reading(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("두부", encoding="utf-8")
+    noticed: list[tuple[Path, bool]] = []
+    written, foldered = threading.Event(), threading.Event()
+
+    def notice(path: Path, is_folder: bool) -> None:
+        noticed.append((path, is_folder))
+        if path == tmp_path / "day0315/a.txt":
+            written.set()
+        if path == tmp_path / "day0315" and is_folder:
+            foldered.set()
+
+    events = WatchdogEvents()
+    events.start(tmp_path, notice)
+    try:
+        assert (tmp_path / "old.txt").read_text(encoding="utf-8") == "두부"
+        (tmp_path / "day0315").mkdir()
+        assert foldered.wait(LIMIT_S)
+        (tmp_path / "day0315/a.txt").write_text("두부", encoding="utf-8")
+        assert written.wait(LIMIT_S)
+    finally:
+        events.stop()
+    assert (tmp_path / "old.txt", False) not in noticed
+    assert not events._observer.is_alive()
+
+
+def test_inotify_that_never_started_can_be_stopped() -> None:
+    WatchdogEvents().stop()
