@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
+from memoryd.errors import StoreError
 from memoryd.ingest import UnsettledError, printable
 
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ class Watcher:
 
     def _scan(self) -> None:
         """Notes every file that differs from the ledger, in event order of their day folders."""
+        if not self._root.is_dir():
+            # A volume that is not mounted is no deletion of everything on it.
+            raise StoreError(f"The memory folder {self._root} is not there. Mount it again, or set paths.memory.")
         now = self._clock.monotonic()
         with self._lock:
             self._next_scan = now + self._rescan if self._rescan else float("inf")

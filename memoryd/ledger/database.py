@@ -155,15 +155,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """A reader's connection; it sees the last commit and never waits for the writer."""
-        try:
-            connection = self._readers.get_nowait()
-        except Empty:
-            connection = self._connect()
+        """A reader's connection; it sees the last commit and never waits for the writer.
+
+        Raises:
+            StoreError: the disk, or the file on it, failed.
+        """
+        connection = self._reader()
         try:
             yield connection
         except sqlite3.Error as error:
-            raise StoreError(f"The ledger {self._file} can't be read: {error}.") from error
+            raise self._unreadable(error) from error
         finally:
             if self._closed:
                 connection.close()
@@ -178,6 +179,19 @@ class Database:
                 self._readers.get_nowait().close()
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+
+    def _reader(self) -> sqlite3.Connection:
+        try:
+            return self._readers.get_nowait()
+        except Empty:
+            pass
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(f"The ledger {self._file} can't be read: {error}.")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)

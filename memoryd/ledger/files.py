@@ -57,7 +57,8 @@ class FileStore:
     def replace(self, file: NewFile) -> None:
         """Puts a file in place of what was under its path: turns, passages, lexical rows and outbox in one commit.
 
-        Passages that stay the same keep their rows and cost nothing; a file marked stale sends them all to Chroma.
+        Passages that stay the same keep their rows and cost nothing; a file marked stale writes the words of them
+        all anew and sends them all to Chroma.
         """
         with self._database.write() as connection:
             old = connection.execute("SELECT id, size FROM files WHERE path = ?", (file.row.path,)).fetchone()
@@ -69,6 +70,8 @@ class FileStore:
             ]
             conversations = [_insert_conversation(connection, file_id, each) for each in file.conversations]
             kept = _keep_passages(connection, file_id, file, conversations)
+            if stale:
+                _rewrite_words(connection, file, kept)
             _drop_passages(connection, file_id, kept)
             for conversation, rowid in zip(file.conversations, conversations, strict=True):
                 fresh = [passage for passage in conversation.passages if stale or passage.id not in kept]
@@ -81,9 +84,19 @@ class FileStore:
             connection.executemany("DELETE FROM conversations WHERE id = ?", [(rowid,) for rowid in outdated])
 
     def refuse(self, row: FileRow, day: str) -> None:
-        """Lists a file that can't be read, with its reason; what was read from it earlier stays."""
+        """Lists a file that can't be read, with its reason; what was read from it earlier stays.
+
+        A file marked stale sends what stays to Chroma: a new generation must hold it too.
+        """
         with self._database.write() as connection:
+            old = connection.execute("SELECT id, size FROM files WHERE path = ?", (row.path,)).fetchone()
             _put_file(connection, row, day)
+            if old is not None and old["size"] < 0:
+                connection.execute(
+                    """INSERT INTO outbox (passage_id, owner, vector_key)
+                       SELECT passage_id, owner, vector_key FROM passages WHERE file = ? ORDER BY id""",
+                    (old["id"],),
+                )
 
     def remove(self, path: str) -> bool:
         """Takes a file and all that came from it out; says whether it was there."""
@@ -258,17 +271,35 @@ def _insert_conversation(connection: sqlite3.Connection, file_id: int, conversat
 def _keep_passages(
     connection: sqlite3.Connection, file_id: int, file: NewFile, conversations: Sequence[int]
 ) -> frozenset[str]:
-    """Points the passages that the file still has at its new conversation rows; returns their ids."""
+    """Points the passages that the file still has at its new conversation rows and turns; returns their ids."""
     old = connection.execute("SELECT passage_id, owner FROM passages WHERE file = ?", (file_id,))
     had = {row["passage_id"] for row in old if row["owner"] == file.row.owner}
     kept = [
-        (rowid, passage.id)
+        (rowid, passage.first, passage.last, passage.kind, _citations_value(passage.citations), passage.id)
         for conversation, rowid in zip(file.conversations, conversations, strict=True)
         for passage in conversation.passages
         if passage.id in had
     ]
-    connection.executemany("UPDATE passages SET conversation = ? WHERE passage_id = ?", kept)
-    return frozenset(passage_id for _, passage_id in kept)
+    connection.executemany(
+        """UPDATE passages SET conversation = ?, first = ?, last = ?, kind = ?, citations = ?
+           WHERE passage_id = ?""",
+        kept,
+    )
+    return frozenset(values[-1] for values in kept)
+
+
+def _rewrite_words(connection: sqlite3.Connection, file: NewFile, kept: frozenset[str]) -> None:
+    """The analyser may be another one than that which made the lexical rows."""
+    connection.executemany(
+        """UPDATE lexical SET morphemes = ?, bigrams = ?
+           WHERE rowid = (SELECT id FROM passages WHERE passage_id = ?)""",
+        [
+            (passage.morphemes, passage.bigrams, passage.id)
+            for conversation in file.conversations
+            for passage in conversation.passages
+            if passage.id in kept
+        ],
+    )
 
 
 def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset[str]) -> None:

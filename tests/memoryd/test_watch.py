@@ -429,3 +429,19 @@ def test_inotify_tells_of_files_that_are_written_and_not_of_reading(tmp_path: Pa
 
 def test_inotify_that_never_started_can_be_stopped() -> None:
     WatchdogEvents().stop()
+
+
+def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path) -> None:
+    read: list[str] = []
+    watcher = Watcher(
+        root=tmp_path / "unmounted",
+        events=FakeFileEvents(),
+        read=read.append,
+        known=lambda: {"day0315/talk.txt": (10, 1)},
+        clock=FakeClock(),
+        settle_seconds=1.0,
+        rescan_seconds=3600.0,
+    )
+    with pytest.raises(StoreError, match="not there"):
+        watcher.step()
+    assert not read
