@@ -7,6 +7,8 @@ start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled ve
                └──────────────┬───────────────────────┘
                               ▼
                  generation + 1, in an empty folder; recall says `degraded` until it is full
+
+A folder that Chroma can't even open (three starts in a row failed) is made anew like one that lies.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ PIPELINE = "pipeline"
 GENERATION = "generation"
 BUILDING = "building"
 SAMPLES = 8
+FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 STOP_LIMIT_S = 30.0
@@ -81,6 +84,7 @@ class IndexKeeper:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._fault = ""
+        self._blamed = False
         self.proven = threading.Event()
         self.index = open_index(self.generation)
 
@@ -108,7 +112,8 @@ class IndexKeeper:
         """Why recall must not trust the index now, or None."""
         if self._ledger.setting(BUILDING):
             total = self._ledger.files.totals().passages
-            return f"the vector index is being made anew ({total - self._ledger.outbox.count()} of {total} passages)"
+            fed = max(0, total - self._ledger.outbox.count())
+            return f"the vector index is being made anew ({fed} of {total} passages)"
         if not self.proven.is_set():
             return self._fault or "the vector index is being checked"
         return None
@@ -117,9 +122,10 @@ class IndexKeeper:
         """Begins a new generation from the ledger; returns its number."""
         with self._lock:
             number = self.generation + 1
-            self._ledger.remember(GENERATION, str(number))
-            self._ledger.remember(BUILDING, "1")
+            # In this order: a kill in between must not leave an empty generation that counts as fed.
             self._ledger.outbox.refill()
+            self._ledger.remember(BUILDING, "1")
+            self._ledger.remember(GENERATION, str(number))
             self.index = self._open_index(number)
             self._server.start(self._generation_folder())
             self._remove_old_generations()
@@ -165,10 +171,13 @@ class IndexKeeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._replace_unopenable()
                 if not self.proven.is_set():
                     self._prove()
                 took = self.feed()
                 self._fault = ""
+                if took:
+                    self._blamed = False
             except IndexUnavailableError as error:
                 log.debug("%s", error)
                 self._fault = str(error)
@@ -183,6 +192,13 @@ class IndexKeeper:
                 self._finish_building()
                 self._stopping.wait(IDLE_SECONDS)
         self._drain()
+
+    def _replace_unopenable(self) -> None:
+        """Begins a new generation where Chroma can't open this one; once: a new one that fails isn't at fault."""
+        if self._server.failed_starts >= FAILED_STARTS and not self._blamed:
+            log.warning("chroma can't open %s: it is made anew", self._generation_folder())
+            self._blamed = True
+            self.rebuild()
 
     def _prove(self) -> None:
         """Compares counts, then asks for a few vectors by themselves. A failure begins a new generation."""

@@ -95,12 +95,14 @@ def _append(file: Path, data: bytes) -> None:
     """Appends whole lines, synced. A failed write is taken back."""
     fresh = not file.exists()
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab+") as out:
+    # Without a buffer: what a full disk refused must not be written again on the way out.
+    with file.open("ab+", buffering=0) as out:
         _mend_tail(file, out)
         size = out.seek(0, os.SEEK_END)
         try:
-            out.write(data)
-            out.flush()
+            rest = memoryview(data)
+            while rest:
+                rest = rest[out.write(rest) :]
             os.fsync(out.fileno())
         except OSError:
             out.truncate(size)

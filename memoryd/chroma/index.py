@@ -141,7 +141,11 @@ class ChromaIndex:
 
         try:
             yield
-        except (httpx.HTTPError, ChromaError, ValueError, OSError) as error:
+        except Exception as error:
+            # chromadb raises a bare Exception for an answer that it can't read.
+            ours = (httpx.HTTPError, ChromaError, ValueError, OSError)
+            if type(error) is not Exception and not isinstance(error, ours):
+                raise
             with self._lock:
                 self._client = None
                 self._collections.clear()

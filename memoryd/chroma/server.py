@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +33,8 @@ STOP_LIMIT_S = 10.0
 class RemoteChroma:
     """A Chroma server that somebody else runs (`store.chroma_url`)."""
 
+    failed_starts = 0
+
     def __init__(self, url: str) -> None:
         self._url = url
 
@@ -52,9 +53,13 @@ class ChromaServer:
     """`chroma run` as a child on a free loopback port.
 
     The child's parent-death signal follows the thread that forked it, so that one thread lives as long as this.
+
+    Attributes:
+        failed_starts: children in a row that ended before they answered: what a torn folder makes of them.
     """
 
     def __init__(self, *, max_file_bytes: int) -> None:
+        self.failed_starts = 0
         self._max_file_bytes = max_file_bytes
         self._up = threading.Event()
         self._stopping = threading.Event()
@@ -65,6 +70,7 @@ class ChromaServer:
     def start(self, folder: Path) -> None:
         """Serves a folder; a child on another folder is stopped first."""
         self.stop()
+        self.failed_starts = 0
         self._stopping.clear()
         self._thread = threading.Thread(target=self._supervise, args=(folder,), name="chroma", daemon=True)
         self._thread.start()
@@ -84,16 +90,11 @@ class ChromaServer:
     def stop(self) -> None:
         """Ends the child: asks, waits ten seconds, kills."""
         self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                log.warning("chroma did not stop in %g s and is killed", STOP_LIMIT_S)
-                process.kill()
+        if self._process is not None:
+            _end(self._process)
         if self._thread is not None:
-            self._thread.join(STOP_LIMIT_S)
+            # It ends a child that it was starting meanwhile.
+            self._thread.join(2 * STOP_LIMIT_S)
             self._thread = None
 
     def _supervise(self, folder: Path) -> None:
@@ -105,8 +106,12 @@ class ChromaServer:
             if self._await_heartbeat(self._process, url):
                 self._url = url
                 self._up.set()
+                self.failed_starts = 0
                 pause = FIRST_PAUSE_S
                 log.info("chroma serves %s", folder.name)
+            else:
+                self.failed_starts += 1
+                _end(self._process)
             code = self._process.wait()
             self._up.clear()
             if not self._stopping.is_set():
@@ -133,8 +138,18 @@ class ChromaServer:
                     return True
             except httpx.HTTPError:
                 continue
-        process.kill()
         return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks a child to end, waits, kills."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            log.warning("chroma did not stop in %g s and is killed", STOP_LIMIT_S)
+            process.kill()
 
 
 def _free_port() -> int:

@@ -126,8 +126,13 @@ class Database:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
-            self._writer.execute("PRAGMA journal_mode=WAL")
-            self._migrate()
+            try:
+                self._writer.execute("PRAGMA journal_mode=WAL")
+                self._migrate()
+            except BaseException:
+                # A migration cut short holds the file's lock until its connection ends.
+                self._writer.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
                 f"The ledger {file} can't be opened: {error}. Free or mend the disk; if the file is damaged, move "

@@ -56,5 +56,5 @@ QUESTIONS = (
     ("When is the wedding now, and why did it move?", "e3"),
 )
 # The same, for tests that ask: an exchange is a memory too, and must not come between the searches above.
-ASKED_KO = ("속초 숙소 이름이 뭐였지?", "k1", "파도소리 게스트하우스")
+ASKED_KO = ("바다가 보이는 숙소 이름이 뭐였지?", "k1", "파도소리 게스트하우스")
 ASKED_EN = ("How hot must the oven be for the bread?", "e5", "240 degrees")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from memoryd_client.models import Citation, Counts, FileView
+    from memoryd_client.models import Citation, Counts, FileView, IdentityView
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sys.executable).parent
@@ -220,6 +220,11 @@ class Running:
         """What the ledger holds."""
         with self.client() as client:
             return client.status().counts
+
+    def identity(self) -> IdentityView:
+        """The identity in force."""
+        with self.client() as client:
+            return client.identity()
 
     def search(self, query: str, *, k: int = 3) -> list[Citation]:
         """The first k passages."""

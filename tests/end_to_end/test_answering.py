@@ -29,7 +29,6 @@ def test_an_answer_is_right_and_cites_its_passage(
     cited = next(each for each in answer.citations if turn in {ref.id for ref in each.turns})
     assert cited.path == DROPPED
     assert 0 < answer.timings.recall_ms < answer.timings.first_token_ms <= answer.timings.total_ms
-    assert answer.timings.completion_tokens > 0
 
 
 def test_a_streamed_answer_comes_memories_first_and_is_the_same_in_the_end(shared: Running) -> None:
@@ -60,12 +59,13 @@ def test_the_exchange_is_on_disk_searchable_and_once_there_after_a_kill(fresh: R
     with fresh.client() as client:
         kept = client.conversation(answer.conversation_id)
         status = client.status()
+        found = client.search(question, k=3)
         again = client.ask(question)
     assert [turn.text for turn in kept.turns] == [question, answer.answer]
     assert kept.paths == [file.relative_to(fresh.memory).as_posix()]
     assert (status.counts.turns, status.counts.files_indexed) == (len(TURNS) + 2, 2)
     assert status.counts.embedded_texts == status.counts.vectors
-    assert answer.conversation_id in {hit.conversation_id for hit in fresh.search(question)}
+    assert answer.conversation_id in {hit.conversation_id for hit in found.hits}
     # The question that was asked before is no memory of its own answer.
     assert words in again.answer
     assert all(each.text.rstrip() != f"origin: {question}" for each in again.citations)

@@ -34,10 +34,11 @@ def test_sigterm_stops_it_cleanly_and_leaves_nothing_behind(searching: Running) 
 def test_without_a_manifest_file_it_runs_and_says_so(searching: Running) -> None:
     (searching.manifest / "fillin_manifest.txt").unlink()
     searching.start()
-    searching.wait_ready()
+    searching.wait_listening()
+    searching.wait_until(lambda: bool(searching.identity().version), "the first replay")
+    identity = searching.identity()
     with searching.client() as client:
         parts = {part.name: part for part in client.ready().parts}
-        identity = client.identity()
     assert parts["manifest"].state == "degraded"
     assert parts["manifest"].detail == f"fillin_manifest.txt missing in {searching.manifest}"
     assert identity.missing == ["fillin_manifest.txt"]

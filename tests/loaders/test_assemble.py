@@ -22,8 +22,8 @@ def test_half_a_surrogate_pair_can_be_stored() -> None:
     assert {conversation.id, conversation.title, conversation.turns[0].id} == {"\N{REPLACEMENT CHARACTER}"}
 
 
-def test_the_stem_names_a_conversation() -> None:
-    assert own_id(Source(name="day0315/첫 대화.txt", data=b"", text="")) == "첫 대화"
+def test_the_name_with_its_folders_names_a_conversation() -> None:
+    assert own_id(Source(name="day0315/첫 대화.txt", data=b"", text="")) == "day0315/첫 대화.txt"
     assert own_id(Source(name="", data=b"", text="")) == "conversation"
 
 

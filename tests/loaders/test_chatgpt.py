@@ -137,7 +137,7 @@ def test_a_message_without_a_usable_time_takes_its_conversations(moment: object)
 def test_conversations_without_ids_are_named_after_the_file() -> None:
     entries = [{"mapping": {"a": _node(None, text)}} for text in ("하나", "둘")]
     loaded = load("day0315/chats.json", json.dumps(entries).encode())
-    assert [one.id for one in loaded.conversations] == ["chats-1", "chats-2"]
+    assert [one.id for one in loaded.conversations] == ["day0315/chats.json-1", "day0315/chats.json-2"]
     assert loaded.conversations[1].turns[0].id == "chats-2:1"
 
 

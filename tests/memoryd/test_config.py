@@ -294,7 +294,7 @@ def test_bad_toml_names_file_and_line(home: Path) -> None:
 
 def test_a_file_that_is_not_utf8_is_told_to_be(home: Path) -> None:
     (home / "config.toml").write_bytes('[being]\nname = "에코"\n'.encode("cp949"))
-    with pytest.raises(ConfigError, match="is not UTF-8 text. Save it as UTF-8"):
+    with pytest.raises(ConfigError, match=r"is not UTF-8 text\. Save it as UTF-8"):
         load_config(home / "config.toml", {})
 
 
@@ -305,7 +305,7 @@ def test_the_mark_that_windows_editors_put_first_is_no_fault(home: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_named_with_the_option(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no configuration file at .*gone.toml. Name one with --config"):
+    with pytest.raises(ConfigError, match=r"no configuration file at .*gone\.toml\. Name one with --config"):
         load_config(tmp_path / "gone.toml", {})
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     from memoryd.embedder import Embedder
 
-MIXED = ["보리가 무릎에서 잤어.", "The vet said it is an allergy.", "RunPod에서 A100을 빌렸어", "2026-03-15", ""]
+MIXED = [
+    "보리가 무릎에서 잤어.",
+    "The vet said it is an allergy.",
+    "RunPod에서 A100을 빌렸어",
+    "2026-03-15",
+    "",
+]
 # (a question in Korean, the English sentence that answers it)
 ACROSS = [
     ("고양이 예방접종은 언제야?", "The cat's next vaccination is on April 3rd."),

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoryd.korean import (
-    WordSplitter,
     Words,
+    WordSplitter,
     bigrams,
     estimate_tokens,
     hangul_share,
@@ -23,7 +23,9 @@ from memoryd.korean import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TEXTS = st.text(st.sampled_from("가나다 보리 서울대학교abcXYZ 019.!?。…\n\t \"'”’)](,-_「」ㅋㅏ山é")) | st.text()
+TEXTS = (
+    st.text(st.sampled_from("가나다 보리 서울대학교abcXYZ 019.!?。…\n\t \"'”’)](,-_「」ㅋㅏ山é")) | st.text()
+)
 
 
 def bare(texts: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,7 +158,7 @@ def test_a_piece_names_the_turns_that_it_covers() -> None:
     pieces = cut(turns)
     assert pieces[0].first == 0
     assert pieces[-1].last == 3
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         assert before.first <= before.last
         assert after.first in {before.last, before.last + 1}
         assert after.time == turns[after.first].time
@@ -168,9 +169,9 @@ def test_a_piece_names_the_turns_that_it_covers() -> None:
 TURNS = st.lists(
     st.tuples(
         st.sampled_from(["지훈", "에코", "Mia Kim"]),
-        st.lists(st.sampled_from(["보리가", "잤어.", "hello", "정말?", '"응."', "\n", "긴" * 30]), max_size=60).map(
-            " ".join
-        ),
+        st.lists(
+            st.sampled_from(["보리가", "잤어.", "hello", "정말?", '"응."', "\n", "긴" * 30]), max_size=60
+        ).map(" ".join),
         st.sampled_from([(), (), (), ("p_1",)]),
     ),
     max_size=8,
@@ -242,7 +243,11 @@ def test_other_words_or_another_time_are_another_passage() -> None:
     (turn,) = said(("지훈", "보리가 잤어."))
     same, reworded, moved = (
         cut([each])[0].id
-        for each in (turn, replace(turn, text="보리가 놀았어."), replace(turn, time=START + timedelta(days=1)))
+        for each in (
+            turn,
+            replace(turn, text="보리가 놀았어."),
+            replace(turn, time=START + timedelta(days=1)),
+        )
     )
     assert len({same, reworded, moved}) == 3
 
@@ -252,7 +257,8 @@ def test_other_words_or_another_time_are_another_passage() -> None:
 
 def test_real_tokens_stay_within_the_embedders_own_limit(embedder: SentenceTransformerEmbedder) -> None:
     korean = "보리는 오늘도 창가에서 햇볕을 쬐다가 무릎에 올라와 잤어. 예방접종은 4월 3일이라고 했지! "
-    turns = said(("지훈", korean * 20), ("Echo", "The vet said salmon food is fine for now. " * 60), ("지훈", "응" * 900))
+    english = "The vet said salmon food is fine for now. "
+    turns = said(("지훈", korean * 20), ("Echo", english * 60), ("지훈", "응" * 900))
     for longest in (32, 100, embedder.max_tokens):
         passages = make_passages("a", "c", turns, count_tokens=embedder.count_tokens, max_tokens=longest)
         assert max(embedder.count_tokens([passage.embedded for passage in passages])) <= longest

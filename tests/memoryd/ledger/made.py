@@ -35,7 +35,12 @@ def vector(text: str, dimension: int = 8) -> NDArray[np.float32]:
 
 
 def passage(
-    text: str, *, path: str = "", index: int = 0, morphemes: str | None = None, citations: tuple[str, ...] = ()
+    text: str,
+    *,
+    path: str = "",
+    index: int = 0,
+    morphemes: str | None = None,
+    citations: tuple[str, ...] = (),
 ) -> NewPassage:
     """One turn as a passage; path and text decide its id."""
     return NewPassage(

@@ -93,7 +93,9 @@ def test_reading_a_file_again_doubles_nothing(ledger: Ledger) -> None:
 def test_a_kept_passage_points_to_its_turns_new_places_and_sources(ledger: Ledger) -> None:
     kept = passage("hello", path=PATH, citations=("p_1",))
     talk = conversation(["hello"], path=PATH)
-    ledger.files.replace(NewFile(row=row(PATH), day="day0315", conversations=(replace(talk, passages=(kept,)),)))
+    ledger.files.replace(
+        NewFile(row=row(PATH), day="day0315", conversations=(replace(talk, passages=(kept,)),))
+    )
     longer = conversation(["hello", "", "again"], path=PATH)
     moved = replace(kept, last=2, citations=("p_2",))
     ledger.files.replace(
@@ -108,7 +110,10 @@ def test_a_file_that_changes_its_owner_leaves_the_old_owners_index(ledger: Ledge
     put(ledger, PATH, "one")
     empty_outbox(ledger)
     put(ledger, PATH, "one", owner="jihoon")
-    assert waiting(ledger) == [(passage_id(PATH, "one"), "", False), (passage_id(PATH, "one"), "jihoon", True)]
+    assert waiting(ledger) == [
+        (passage_id(PATH, "one"), "", False),
+        (passage_id(PATH, "one"), "jihoon", True),
+    ]
     assert found(ledger, "one") == []
     assert found(ledger, "one", owners=["jihoon"]) == [passage_id(PATH, "one")]
 

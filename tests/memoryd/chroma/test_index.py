@@ -1,0 +1,228 @@
+"""One contract for the vector index, kept by Chroma and by the fake alike."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pytest
+
+from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma, VectorIndex
+from memoryd.errors import IndexUnavailableError
+from memoryd.testing import FakeVectorIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+DIMENSION = 16
+NUMBERS = count(1)
+
+
+class ProvableIndex(VectorIndex, Protocol):
+    """What the keeper asks of an index besides."""
+
+    def finds_itself(self, owner: str, vector: NDArray[np.float32]) -> bool: ...
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    """A real Chroma child."""
+    chroma = ChromaServer(max_file_bytes=2**30)
+    chroma.start(tmp_path_factory.mktemp("chroma") / "g0001")
+    chroma.url(60)
+    yield chroma
+    chroma.stop()
+
+
+def open_index(
+    server: ChromaServer | RemoteChroma, *, embedder: str = "fake", generation: int | None = None
+) -> ChromaIndex:
+    return ChromaIndex(
+        server,
+        embedder=embedder,
+        dimension=DIMENSION,
+        generation=next(NUMBERS) if generation is None else generation,
+        sync_threshold=1000,
+    )
+
+
+@pytest.fixture(params=["Chroma", "fake"])
+def index(request: pytest.FixtureRequest) -> ProvableIndex:
+    """An empty index."""
+    if request.param == "fake":
+        return FakeVectorIndex()
+    server: ChromaServer = request.getfixturevalue("server")
+    return open_index(server)
+
+
+def vectors(number: int, seed: int = 1) -> NDArray[np.float32]:
+    """Unit rows."""
+    drawn = np.random.default_rng(seed).normal(size=(number, DIMENSION)).astype(np.float32)
+    rows: NDArray[np.float32] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return rows
+
+
+def ids(number: int) -> list[str]:
+    return [f"p_{place}" for place in range(number)]
+
+
+def test_an_empty_index_holds_and_finds_nothing(index: ProvableIndex) -> None:
+    assert index.count("") == 0
+    assert index.query([""], vectors(1)[0], 5) == []
+    assert not index.finds_itself("", vectors(1)[0])
+
+
+def test_the_nearest_come_best_first_with_their_cosines(index: ProvableIndex) -> None:
+    stored, question = vectors(30), vectors(1, seed=2)[0]
+    index.upsert("", ids(30), stored)
+    scores = stored @ question
+    found = index.query([""], question, 5)
+    assert [each for each, _ in found] == [f"p_{place}" for place in np.argsort(-scores)[:5]]
+    np.testing.assert_allclose([score for _, score in found], np.sort(scores)[::-1][:5], atol=1e-4)
+    assert index.count("") == 30
+
+
+def test_asking_for_more_than_there_is_gives_what_there_is(index: ProvableIndex) -> None:
+    index.upsert("", ids(3), vectors(3))
+    assert len(index.query([""], vectors(1)[0], 50)) == 3
+
+
+def test_putting_a_passage_in_again_replaces_it(index: ProvableIndex) -> None:
+    old, new = vectors(2)
+    index.upsert("", ["p_0"], old[None])
+    index.upsert("", ["p_0"], new[None])
+    assert index.count("") == 1
+    assert index.query([""], new, 1)[0][1] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_what_is_taken_out_is_not_found_and_unknown_ids_are_no_fault(index: ProvableIndex) -> None:
+    stored = vectors(3)
+    index.upsert("", ids(3), stored)
+    index.delete("", ["p_1", "p_unknown"])
+    assert index.count("") == 2
+    assert {each for each, _ in index.query([""], stored[1], 3)} == {"p_0", "p_2"}
+    index.upsert("", ["p_1"], stored[1][None])
+    assert index.query([""], stored[1], 1)[0][0] == "p_1"
+
+
+def test_taking_out_of_an_empty_index_is_no_fault(index: ProvableIndex) -> None:
+    index.delete("jihoon", ["p_0"])
+    assert index.count("jihoon") == 0
+
+
+def test_owners_are_kept_apart_and_merged_for_a_question(index: ProvableIndex) -> None:
+    shared, own, secret = vectors(3)
+    index.upsert("", ["p_shared"], shared[None])
+    index.upsert("jihoon", ["p_own"], own[None])
+    index.upsert("민아", ["p_secret"], secret[None])
+    assert [index.count(owner) for owner in ("", "jihoon", "민아", "nobody")] == [1, 1, 1, 0]
+    found = index.query(["", "jihoon"], own, 5)
+    assert found[0][0] == "p_own"
+    assert {each for each, _ in found} == {"p_shared", "p_own"}
+    assert index.query([], own, 5) == []
+
+
+def test_a_merged_answer_is_no_longer_than_asked_for(index: ProvableIndex) -> None:
+    stored = vectors(8)
+    index.upsert("", ids(4), stored[:4])
+    index.upsert("jihoon", [f"own_{place}" for place in range(4)], stored[4:])
+    found = index.query(["", "jihoon"], stored[5], 3)
+    assert len(found) == 3
+    assert found[0][0] == "own_1"
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
+def test_deleting_for_one_owner_leaves_the_others(index: ProvableIndex) -> None:
+    index.upsert("", ["p_0"], vectors(1))
+    index.upsert("jihoon", ["p_0"], vectors(1))
+    index.delete("jihoon", ["p_0"])
+    assert (index.count(""), index.count("jihoon")) == (1, 0)
+
+
+def test_a_stored_vector_finds_itself_and_a_strange_one_does_not(index: ProvableIndex) -> None:
+    stored = vectors(20)
+    index.upsert("", ids(20), stored)
+    assert all(index.finds_itself("", vector) for vector in stored)
+    assert not index.finds_itself("", vectors(1, seed=9)[0])
+    assert not index.finds_itself("jihoon", stored[0])
+
+
+# Chroma alone
+
+
+def test_generations_and_embedders_never_mix(server: ChromaServer) -> None:
+    number = next(NUMBERS)
+    here = open_index(server, generation=number)
+    here.upsert("", ["p_0"], vectors(1))
+    assert open_index(server, generation=number).count("") == 1
+    assert open_index(server).count("") == 0
+    assert open_index(server, generation=number, embedder="other").count("") == 0
+
+
+def test_a_vector_of_another_length_is_an_error_of_ours(server: ChromaServer) -> None:
+    index = open_index(server)
+    index.upsert("", ["p_0"], vectors(1))
+    with pytest.raises(IndexUnavailableError):
+        index.query([""], np.ones(DIMENSION + 1, np.float32), 1)
+    assert index.count("") == 1
+
+
+def test_nobody_at_the_address_is_an_unavailable_index() -> None:
+    index = open_index(RemoteChroma("http://127.0.0.1:9"))
+    with pytest.raises(IndexUnavailableError, match="Chroma can't be reached"):
+        index.count("")
+
+
+class Stumbling(BaseHTTPRequestHandler):
+    """Greets a client as Chroma does, then answers as a proxy does when what is behind it is gone."""
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        if name == "identity":
+            body: dict[str, object] = {
+                "user_id": "",
+                "tenant": "default_tenant",
+                "databases": ["default_database"],
+            }
+        else:
+            body = {"id": "00000000-0000-0000-0000-000000000000", "name": name, "tenant": "default_tenant"}
+        self._answer(200, json.dumps(body).encode())
+
+    def do_POST(self) -> None:
+        self._answer(502, b"Bad gateway")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_an_answer_that_makes_no_sense_is_an_unavailable_index() -> None:
+    """Found here: chromadb raises a bare Exception for it, which went through to the caller."""
+    with HTTPServer(("127.0.0.1", 0), Stumbling) as stumbling:
+        thread = threading.Thread(target=stumbling.serve_forever, daemon=True)
+        thread.start()
+        index = open_index(RemoteChroma(f"http://127.0.0.1:{stumbling.server_port}"))
+        try:
+            with pytest.raises(IndexUnavailableError, match="Bad gateway") as caught:
+                index.count("")
+            assert type(caught.value.__cause__) is Exception
+        finally:
+            stumbling.shutdown()
+            thread.join(10)
+
+
+def test_the_broken_fake_fails_as_an_unreachable_chroma_does() -> None:
+    fake = FakeVectorIndex()
+    fake.broken = True
+    with pytest.raises(IndexUnavailableError):
+        fake.count("")

@@ -1,0 +1,164 @@
+"""The Chroma child: started, started again when it dies, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pytest
+
+from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
+from memoryd.chroma import server as server_module
+from memoryd.errors import IndexUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60.0
+PARENT = """
+import sys
+from pathlib import Path
+from memoryd.chroma import ChromaServer
+
+server = ChromaServer(max_file_bytes=2**30)
+server.start(Path(sys.argv[1]))
+server.url(60)
+print(server._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Looks ten times a second, for a bounded time."""
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        pause.wait(0.1)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet buried does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def pid_of(server: ChromaServer) -> int:
+    assert server._process is not None
+    return server._process.pid
+
+
+@pytest.fixture
+def server() -> Iterator[ChromaServer]:
+    """Not started; stopped at the end whatever happened."""
+    made = ChromaServer(max_file_bytes=2**30)
+    yield made
+    made.stop()
+
+
+def test_a_killed_child_is_started_again_and_the_index_answers(server: ChromaServer, tmp_path: Path) -> None:
+    server.start(tmp_path / "g0001")
+    assert httpx.get(f"{server.url(PATIENCE_S)}/api/v2/heartbeat").is_success
+    index = ChromaIndex(server, embedder="fake", dimension=4, generation=1, sync_threshold=1000)
+    vectors = np.eye(4, dtype=np.float32)
+    index.upsert("", ["a", "b", "c", "d"], vectors)
+    first = pid_of(server)
+
+    os.kill(first, signal.SIGKILL)
+    assert until(lambda: not alive(first))
+    with pytest.raises(IndexUnavailableError):
+        index.count("")
+
+    assert until(lambda: pid_of(server) != first)
+    server.url(PATIENCE_S)
+    assert index.count("") == 4
+    assert index.query([""], vectors[2], 1)[0][0] == "c"
+    assert server.failed_starts == 0
+
+
+def test_stopping_ends_the_child_and_the_thread(server: ChromaServer, tmp_path: Path) -> None:
+    server.start(tmp_path / "g0001")
+    server.url(PATIENCE_S)
+    child, thread = pid_of(server), server._thread
+    assert thread is not None
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < server_module.STOP_LIMIT_S
+    assert not alive(child)
+    assert not thread.is_alive()
+    with pytest.raises(IndexUnavailableError, match=r"does not answer yet\. Recall goes on from the ledger"):
+        server.url(0)
+    server.stop()
+
+
+def test_stopping_right_after_the_start_leaves_no_child_behind(server: ChromaServer, tmp_path: Path) -> None:
+    """Found here: the child that was being started then was never ended."""
+    server.start(tmp_path / "g0001")
+    thread = server._thread
+    assert thread is not None
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < server_module.STOP_LIMIT_S
+    assert not thread.is_alive()
+    assert server._process is None or not alive(server._process.pid)
+
+
+def test_another_folder_is_served_by_another_child_and_the_first_is_ended(
+    server: ChromaServer, tmp_path: Path
+) -> None:
+    server.start(tmp_path / "g0001")
+    server.url(PATIENCE_S)
+    first = pid_of(server)
+    server.start(tmp_path / "g0002")
+    server.url(PATIENCE_S)
+    assert not alive(first)
+    assert alive(pid_of(server))
+    assert (tmp_path / "g0002" / "chroma.sqlite3").is_file()
+
+
+def test_the_child_dies_with_a_daemon_that_is_killed_outright(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "g0001")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    assert until(lambda: not alive(child))
+
+
+def test_a_child_that_ends_before_it_answers_is_counted(
+    server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE_S", 0.01)
+    (tmp_path / "g0001").write_text("a file in the way")
+    server.start(tmp_path / "g0001")
+    assert until(lambda: server.failed_starts >= 2)
+    with pytest.raises(IndexUnavailableError):
+        server.url(0)
+
+
+def test_a_server_elsewhere_is_neither_started_nor_stopped(tmp_path: Path) -> None:
+    remote = RemoteChroma("http://chroma:8000")
+    remote.start(tmp_path)
+    assert remote.url(0) == "http://chroma:8000"
+    remote.stop()
+    assert list(tmp_path.iterdir()) == []

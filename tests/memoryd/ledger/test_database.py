@@ -1,0 +1,187 @@
+"""SQLite under the ledger: commits whole or not at all, and says what is wrong with a file."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memoryd.errors import StoreError
+from memoryd.ledger import Ledger, database
+from memoryd.ledger.database import MIGRATIONS, Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTING = "INSERT INTO settings VALUES (?, 'x')"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite3"
+
+
+@pytest.fixture
+def opened(file: Path) -> Iterator[Database]:
+    made = Database(file)
+    yield made
+    made.close()
+
+
+def names(opened: Database) -> list[str]:
+    with opened.read() as connection:
+        return [row["name"] for row in connection.execute("SELECT name FROM settings ORDER BY name")]
+
+
+# Transactions
+
+
+def test_a_transaction_is_there_once_it_is_done(opened: Database) -> None:
+    with opened.write() as connection:
+        connection.execute(SETTING, ("one",))
+        assert names(opened) == []
+    assert names(opened) == ["one"]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt])
+def test_a_transaction_that_fails_leaves_nothing_and_the_fault_is_told(
+    opened: Database, fault: type[BaseException]
+) -> None:
+    with pytest.raises(fault), opened.write() as connection:  # noqa: PT012  (a transaction of two steps)
+        connection.execute(SETTING, ("one",))
+        raise fault
+    assert names(opened) == []
+    with opened.write() as connection:
+        connection.execute(SETTING, ("two",))
+    assert names(opened) == ["two"]
+
+
+def test_a_write_that_sqlite_refuses_names_the_ledger(opened: Database, file: Path) -> None:
+    with pytest.raises(StoreError) as caught, opened.write() as connection:  # noqa: PT012
+        connection.execute(SETTING, ("one",))
+        connection.execute(SETTING, ("one",))
+    assert str(file) in str(caught.value)
+    assert isinstance(caught.value.__cause__, sqlite3.Error)
+    assert names(opened) == []
+
+
+def test_writers_wait_for_each_other_and_none_is_lost(opened: Database) -> None:
+    def write(who: int) -> None:
+        for number in range(10):
+            with opened.write() as connection:
+                connection.execute(SETTING, (f"{who} {number}",))
+
+    threads = [threading.Thread(target=write, args=(who,)) for who in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(names(opened)) == 30
+
+
+def test_a_commit_outlives_a_power_cut(opened: Database) -> None:
+    with opened.read() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+
+
+# Migrations
+
+
+def test_a_new_file_gets_every_migration_and_keeps_the_number(opened: Database) -> None:
+    with opened.read() as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+
+
+def test_opening_again_migrates_nothing(file: Path) -> None:
+    for _ in range(2):
+        opened = Database(file)
+        with opened.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES ('one', 'x')")
+        assert names(opened) == ["one"]
+        opened.close()
+
+
+def test_an_older_ledger_gets_what_it_lacks(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Database(file).close()
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE later (x);"))
+    opened = Database(file)
+    with opened.read() as connection:
+        assert connection.execute("SELECT count(*) FROM later").fetchone()[0] == 0
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS) + 1
+    opened.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Database(file).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE half (x); NONSENSE;"))
+        with pytest.raises(StoreError, match="can't be opened"):
+            Database(file)
+    opened = Database(file)
+    with opened.read() as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+        assert not connection.execute("SELECT * FROM sqlite_master WHERE name = 'half'").fetchall()
+    opened.close()
+
+
+def test_a_ledger_of_a_newer_memoryd_is_refused_and_left_alone(file: Path) -> None:
+    Database(file).close()
+    plain = sqlite3.connect(file)
+    plain.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    plain.close()
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match=r"made by a newer memoryd\. Install that version or newer"):
+        Database(file)
+    assert file.read_bytes() == before
+
+
+# Damage
+
+
+def test_a_file_that_is_no_database_is_named_with_the_remedy(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"not a database at all, but long enough to be looked at " * 100)
+    with pytest.raises(StoreError) as caught:
+        Database(file)
+    assert str(file) in str(caught.value)
+    assert "move it away and start again: memoryd makes it anew from memory/" in str(caught.value)
+
+
+def test_damaged_pages_are_a_store_error_for_the_reader(file: Path) -> None:
+    Database(file).close()
+    data = bytearray(file.read_bytes())
+    data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
+    file.write_bytes(data)
+    with pytest.raises(StoreError):  # noqa: PT012  (whichever of the two meets a damaged page first)
+        ledger = Ledger(file.parent)
+        ledger.files.list()
+
+
+def test_a_state_folder_that_cant_be_made_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in the way")
+    with pytest.raises(StoreError, match="can't be opened"):
+        Ledger(tmp_path / "state")
+
+
+def test_a_ledger_whose_folder_vanished_is_a_store_error_for_the_next_reader(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state")
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(StoreError, match="can't be read"):
+        ledger.files.list()
+    ledger.close()
+
+
+# Settings
+
+
+def test_a_remembered_value_is_replaced_and_an_unknown_one_is_none(ledger: Ledger) -> None:
+    assert ledger.setting("generation") is None
+    ledger.remember("generation", "1")
+    ledger.remember("generation", "2")
+    assert ledger.setting("generation") == "2"

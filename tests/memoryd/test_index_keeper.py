@@ -1,0 +1,382 @@
+"""Chroma is kept in step with the ledger: proven at start, fed from the outbox, made anew when it can't be trusted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pytest
+
+from memoryd import index_keeper
+from memoryd.errors import IndexUnavailableError
+from memoryd.index_keeper import IndexKeeper
+from memoryd.testing import FakeVectorIndex
+from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, vector, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from memoryd.ledger import Ledger
+
+PATH = "day0315/talk.txt"
+OWN = "day0315/jihoon/own.txt"
+PATIENCE_S = 20.0
+
+
+@dataclass
+class FakeServer:
+    """Makes the folder that it is started on, as Chroma does, and remembers it."""
+
+    failed_starts: int = 0
+    folders: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def start(self, folder: Path) -> None:
+        self.failed_starts = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folders.append(folder.name)
+
+    def url(self, _: float) -> str:
+        return "http://fake"
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class Bench:
+    """A keeper with a real ledger, a fake server and fake indexes, one a generation."""
+
+    ledger: Ledger
+    folder: Path
+    server: FakeServer = field(default_factory=FakeServer)
+    indexes: dict[int, FakeVectorIndex] = field(default_factory=dict)
+    files_waiting: int = 0
+    keepers: list[IndexKeeper] = field(default_factory=list)
+
+    def keeper(self, *, fingerprint: str = "pipeline 1", batch_size: int = 2) -> IndexKeeper:
+        """As the daemon makes one when it starts."""
+        made = IndexKeeper(
+            ledger=self.ledger,
+            server=cast("Any", self.server),
+            open_index=cast("Any", self.open_index),
+            embedder_id=EMBEDDER,
+            folder=self.folder,
+            fingerprint=fingerprint,
+            batch_size=batch_size,
+            files_waiting=lambda: self.files_waiting,
+        )
+        self.keepers.append(made)
+        return made
+
+    def open_index(self, generation: int) -> FakeVectorIndex:
+        return self.indexes.setdefault(generation, FakeVectorIndex())
+
+    def held(self, generation: int) -> dict[str, set[str]]:
+        """Owner → ids that the generation holds."""
+        held = {owner: set(each) for owner, each in self.open_index(generation).vectors.items()}
+        return {owner: each for owner, each in held.items() if each}
+
+    def in_step(self) -> None:
+        """A first run that has fed everything and stopped."""
+        keeper = self.keeper()
+        keeper.start()
+        until(lambda: keeper.degraded() is None and not self.ledger.outbox.count())
+        keeper.stop()
+
+
+@pytest.fixture
+def bench(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(index_keeper, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
+    made = Bench(ledger=ledger, folder=tmp_path / "chroma")
+    yield made
+    for keeper in made.keepers:
+        keeper.stop()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Looks again every few milliseconds, for a bounded time."""
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        pause.wait(0.005)
+
+
+def read_all(bench: Bench) -> None:
+    """What the watcher does after every file was marked stale."""
+    for path, texts, owner in ((PATH, ("one", "two", "three"), ""), (OWN, ("own",), "jihoon")):
+        put(bench.ledger, path, *texts, owner=owner)
+
+
+ALL = {"": {passage_id(PATH, text) for text in ("one", "two", "three")}, "jihoon": {passage_id(OWN, "own")}}
+
+
+# Feeding
+
+
+def test_what_the_ledger_committed_reaches_the_index_batch_by_batch(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper(batch_size=3)
+    assert [keeper.feed(), keeper.feed(), keeper.feed()] == [3, 1, 0]
+    assert bench.held(1) == ALL
+    np.testing.assert_array_equal(bench.indexes[1].vectors[""][passage_id(PATH, "one")], vector("one"))
+    assert waiting(bench.ledger) == []
+
+
+def test_what_a_file_no_longer_says_leaves_the_index(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper(batch_size=100)
+    keeper.feed()
+    put(bench.ledger, PATH, "one")
+    bench.ledger.files.remove(OWN)
+    keeper.feed()
+    assert bench.held(1) == {"": {passage_id(PATH, "one")}}
+
+
+def test_put_in_taken_out_and_put_in_again_within_a_batch_ends_as_it_is_now(bench: Bench) -> None:
+    read_all(bench)
+    bench.ledger.files.remove(PATH)
+    put(bench.ledger, PATH, "three")
+    bench.keeper(batch_size=100).feed()
+    assert bench.held(1) == ALL | {"": {passage_id(PATH, "three")}}
+
+
+def test_an_unreachable_index_loses_nothing(bench: Bench) -> None:
+    read_all(bench)
+    before = waiting(bench.ledger)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    with pytest.raises(IndexUnavailableError):
+        keeper.feed()
+    assert waiting(bench.ledger) == before
+
+
+def test_the_thread_outlives_an_unreachable_index_and_says_why_until_then(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    keeper.start()
+    until(lambda: keeper.degraded() == "The fake index is broken, as the test asked.")
+    assert bench.ledger.outbox.count() == 4
+    bench.indexes[1].broken = False
+    until(lambda: keeper.degraded() is None)
+    until(lambda: not bench.ledger.outbox.count())
+    assert bench.held(1) == ALL
+
+
+def test_stopping_feeds_what_is_left_and_ends_chroma(bench: Bench) -> None:
+    keeper = bench.keeper()
+    keeper.start()
+    until(keeper.proven.is_set)
+    read_all(bench)
+    keeper.stop()
+    assert waiting(bench.ledger) == []
+    assert bench.held(1) == ALL
+    assert bench.server.stopped
+
+
+def test_stopping_while_chroma_is_away_keeps_the_outbox(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    keeper.start()
+    keeper.stop()
+    assert bench.ledger.outbox.count() == 4
+
+
+def test_a_keeper_that_was_never_started_can_be_stopped(bench: Bench) -> None:
+    bench.keeper().stop()
+    assert bench.server.stopped
+
+
+# Proof at start
+
+
+def test_an_index_in_step_is_used_as_it_is(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper()
+    assert keeper.degraded() == "the vector index is being checked"
+    keeper.start()
+    until(keeper.proven.is_set)
+    assert keeper.degraded() is None
+    assert keeper.generation == 1
+    assert bench.server.folders == ["g0001", "g0001"]
+
+
+@pytest.mark.parametrize("owner", ["", "jihoon"])
+def test_counts_that_disagree_begin_a_generation_that_is_filled_from_the_ledger(
+    bench: Bench, owner: str
+) -> None:
+    read_all(bench)
+    bench.in_step()
+    bench.indexes[1].vectors[owner].popitem()
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+    assert [folder.name for folder in bench.folder.iterdir()] == ["g0002"]
+    assert keeper.index is cast("Any", bench.indexes[2])
+
+
+def test_an_index_that_does_not_find_what_it_holds_is_made_anew(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    for held in bench.indexes[1].vectors.values():
+        for passage in held:
+            held[passage] = np.float32(-1.0) * held[passage]
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+def test_a_difference_that_the_outbox_explains_is_no_fault(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    put(bench.ledger, "day0316/new.txt", "four")
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None and not bench.ledger.outbox.count())
+    assert keeper.generation == 1
+    assert bench.held(1)[""] == ALL[""] | {passage_id("day0316/new.txt", "four")}
+
+
+def test_a_folder_that_chroma_cant_open_is_made_anew_once(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    keeper.start()
+    bench.server.failed_starts = index_keeper.FAILED_STARTS
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+# A new generation
+
+
+def test_building_says_how_far_it_is_and_ends_when_all_is_fed(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper()
+    bench.open_index(2).broken = True
+    keeper.start()
+    until(keeper.proven.is_set)
+    assert keeper.rebuild() == 2
+    assert keeper.degraded() == "the vector index is being made anew (0 of 4 passages)"
+    bench.indexes[2].broken = False
+    until(lambda: keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+def test_building_goes_on_after_a_restart(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    bench.keepers[-1].rebuild()
+    keeper = bench.keeper()
+    assert keeper.degraded() == "the vector index is being made anew (0 of 4 passages)"
+    keeper.start()
+    until(lambda: keeper.degraded() is None)
+    assert keeper.generation == 2
+    assert bench.held(2) == ALL
+
+
+def test_building_is_not_over_while_files_wait_to_be_read(bench: Bench) -> None:
+    read_all(bench)
+    bench.files_waiting = 1
+    keeper = bench.keeper()
+    keeper.start()
+    keeper.rebuild()
+    until(lambda: not bench.ledger.outbox.count() and bench.held(2) == ALL)
+    assert keeper.degraded() == "the vector index is being made anew (4 of 4 passages)"
+    bench.files_waiting = 0
+    until(lambda: keeper.degraded() is None)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_rebuild_that_is_cut_short_never_passes_for_whole(
+    bench: Bench, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found here: a kill before the outbox was filled left an empty generation that called itself whole."""
+    read_all(bench)
+    bench.in_step()
+    steps = iter(range(3))
+
+    def cut_short(patch: pytest.MonkeyPatch, target: object, name: str) -> None:
+        real = getattr(target, name)
+
+        def call(*arguments: object) -> object:
+            if next(steps) == step:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        patch.setattr(target, name, call)
+
+    keeper = bench.keeper()
+    with monkeypatch.context() as patch:
+        cut_short(patch, bench.ledger, "remember")
+        cut_short(patch, bench.ledger.outbox, "refill")
+        with pytest.raises(KeyboardInterrupt):
+            keeper.rebuild()
+    after = bench.keeper()
+    after.start()
+    until(lambda: after.proven.is_set() and after.degraded() is None and not bench.ledger.outbox.count())
+    assert bench.held(after.generation) == ALL
+
+
+# Another pipeline
+
+
+def test_the_first_start_reads_nothing_again(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper()
+    keeper.start()
+    until(keeper.proven.is_set)
+    assert bench.ledger.files.stale() == 0
+    assert keeper.generation == 1
+
+
+def test_the_same_pipeline_reads_nothing_again(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    bench.in_step()
+    assert bench.ledger.files.stale() == 0
+    assert bench.keeper().generation == 1
+
+
+def test_another_pipeline_marks_every_file_stale_and_begins_a_generation(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper(fingerprint="pipeline 2")
+    keeper.start()
+    assert bench.ledger.files.stale() == 2
+    assert keeper.generation == 2
+    assert bench.server.folders[-1] == "g0002"
+    until(keeper.proven.is_set)
+    assert str(keeper.degraded()).startswith("the vector index is being made anew")
+    read_all(bench)
+    until(lambda: keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+def test_a_rereading_that_was_cut_off_goes_on_after_a_restart(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    first = bench.keeper(fingerprint="pipeline 2")
+    first.start()
+    put(bench.ledger, PATH, "one", "two", "three")
+    first.stop()
+    assert bench.ledger.files.stale() == 1
+    second = bench.keeper(fingerprint="pipeline 2")
+    second.start()
+    assert second.generation == 2
+    put(bench.ledger, OWN, "own", owner="jihoon")
+    until(lambda: second.degraded() is None)
+    assert bench.held(2) == ALL
