@@ -24,7 +24,10 @@ class ModelNotReadyError(ModelError):
 
 
 class PromptTooLongError(ModelError):
-    """The prompt and the answer's room exceed the context; the message gives the numbers in tokens."""
+    """The prompt and the answer's room exceed the context; the message gives the numbers in tokens.
+
+    The remedy is the caller's to name: it knows what of the prompt can go and who sets the context.
+    """
 
 
 class State(StrEnum):

@@ -26,6 +26,6 @@ TEMPLATE = """\
 DEEPSEEK = Family(
     name="deepseek",
     template=TEMPLATE,
-    stop=("<｜User｜>", "<｜end▁of▁sentence｜>"),
+    stop=("<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
     thinks=True,
 )

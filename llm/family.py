@@ -12,7 +12,8 @@ class Family:
     Attributes:
         name: what `[models.X] family` says.
         template: the Jinja chat template for a file that has none; None for the transcript form.
-        stop: texts that end an answer even where the file doesn't mark them as end tokens.
+        stop: the marks of its turns. They end an answer even where the file doesn't mark them as end tokens,
+            and in a message's text they are broken, even where the file has them as plain text.
         thinks: whether an answer may begin with `<think>…</think>`, which is left out.
         quotes: whether its free prose is poor, so that it only chooses among given sentences.
     """

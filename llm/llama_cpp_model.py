@@ -23,7 +23,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 from llm.base import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from llm.base import ModelSettings
 
@@ -130,14 +130,17 @@ class LlamaCppModel:
         except (jinja2.TemplateError, TypeError) as error:
             raise ValueError(str(error)) from error
 
-    def harmless(self, text: str) -> str:
-        """A message's text, with each control token that it spells out broken by a word joiner.
+    def harmless(self, text: str, marks: Sequence[str] = ()) -> str:
+        """A message's text, with each mark and each control token that it spells out broken by a word joiner.
 
         A chat template's text is tokenised as a whole; nobody's words may end a turn or open the system's.
         """
+        text = _broken(text, marks)
         while controls := [token for token in self.tokenize(text, control=True) if self._is_control(token)]:
-            for spelt in {self._token_text(token) for token in controls}:
-                text = text.replace(spelt, spelt[:1] + WORD_JOINER + spelt[1:])
+            before = text
+            text = _broken(text, {self._token_text(token) for token in controls})
+            if text == before:  # a character that the vocabulary lacks is an unknown token, spelt by nobody
+                break
         return text
 
     def tokenize(self, text: str, *, control: bool = False) -> list[int]:
@@ -224,3 +227,11 @@ class LlamaCppModel:
 
     def _token_text(self, token: int) -> str:
         return "" if token < 0 else llama_cpp.llama_vocab_get_text(self._vocab, token).decode()
+
+
+def _broken(text: str, marks: Iterable[str]) -> str:
+    """The text with a word joiner after the first character of each mark; a lone character has no inside."""
+    for mark in marks:
+        if len(mark) > 1:
+            text = text.replace(mark, mark[:1] + WORD_JOINER + mark[1:])
+    return text

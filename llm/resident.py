@@ -129,13 +129,14 @@ class ResidentModel:
             raise ModelError(f"max_tokens is {request.max_tokens}; ask for 1 or more.")
         prompt = self._prompt(model, request)
         if not request.choices:
-            tokens = self._fitting(model, prompt, request.max_tokens)
+            tokens = self._fitting(model, prompt, request.max_tokens, "max_tokens")
             return self._write(model, tokens, request, self._answer_text(prompt))
         space = "" if prompt.control else " "  # a transcript's label ends with its colon
         choices = Choices(request.choices, lambda text: model.tokenize(space + text), model.end_token)
         if (only := choices.decided(())) is not None:
             return self._say(only)
-        return self._choose(model, self._fitting(model, prompt, choices.longest_search), choices)
+        tokens = self._fitting(model, prompt, choices.longest_search, "to choose a sentence")
+        return self._choose(model, tokens, choices)
 
     def _open(self) -> tuple[LlamaCppModel, str]:
         """The loaded model, and a line about it for people."""
@@ -160,16 +161,17 @@ class ResidentModel:
     def _prompt(self, model: LlamaCppModel, request: GenerateRequest) -> Prompt:
         if not model.has_template:
             return transcript(request.messages)
-        messages = [replace(message, text=model.harmless(message.text)) for message in request.messages]
+        marks = self._family.stop
+        messages = [replace(each, text=model.harmless(each.text, marks)) for each in request.messages]
         return from_template(messages, model.render)
 
-    def _fitting(self, model: LlamaCppModel, prompt: Prompt, room: int) -> list[int]:
+    def _fitting(self, model: LlamaCppModel, prompt: Prompt, room: int, purpose: str) -> list[int]:
         tokens = model.prompt_tokens(prompt.text, control=prompt.control)
-        if len(tokens) + room > model.context_tokens:
+        excess = len(tokens) + room - model.context_tokens
+        if excess > 0:
             raise PromptTooLongError(
-                f"The prompt has {len(tokens)} tokens and the answer needs room for {room}; the model"
-                f" {self._name} has a context of {model.context_tokens}. Shorten the text or raise"
-                " llm.context_tokens."
+                f"The prompt has {len(tokens)} tokens and the answer needs room for {room} ({purpose});"
+                f" the model {self._name} has a context of {model.context_tokens} tokens, {excess} too few."
             )
         return tokens
 

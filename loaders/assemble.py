@@ -27,7 +27,7 @@ class Utterance:
     id: str | None = None
     speaker: str | None = None
     time: datetime | None = None
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
 
 def assemble(conversation_id: str, utterances: Iterable[Utterance], *, title: str = "") -> Conversation:
@@ -45,7 +45,7 @@ def assemble(conversation_id: str, utterances: Iterable[Utterance], *, title: st
             speaker=_storable(one.speaker or one.role.value),
             text=_storable(one.text),
             time=one.time,
-            citations=tuple(_storable(citation) for citation in one.citations),
+            citations=None if one.citations is None else tuple(map(_storable, one.citations)),
         )
         for index, one in enumerate(said)
     )

@@ -52,7 +52,7 @@ class Turn:
         index: 0-based place in the conversation.
         speaker: the name that the file gave, else the role.
         time: aware, or None where the file does not say (the day folder's date stands in then).
-        citations: passage ids that an answer of memoryd's own was built from.
+        citations: passage ids that an answer of memoryd's own was built from; None for what others said.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Turn:
     speaker: str
     text: str
     time: datetime | None = None
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

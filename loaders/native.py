@@ -113,9 +113,9 @@ def _role(value: object) -> Role:
         raise UnreadableError(f'"role" must be one of {", ".join(Role)}') from error
 
 
-def _citations(value: object) -> tuple[str, ...]:
+def _citations(value: object) -> tuple[str, ...] | None:
     if value is None:
-        return ()
+        return None
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise UnreadableError('"citations" must be a list of strings')
     return tuple(value)

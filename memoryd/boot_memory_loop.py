@@ -45,6 +45,7 @@ class BootMemoryLoop:
         self._clock = clock
         self._lock = threading.Lock()
         self._running: ReplayRow | None = None
+        self.fault = ""
 
     def identity(self) -> IdentityRow | None:
         """The identity in force, or None before the first replay."""
@@ -77,9 +78,11 @@ class BootMemoryLoop:
             try:
                 row = replace(self._run(row), seconds=_seconds_since(begun))
                 self._ledger.identities.log_replay(row)
+                self.fault = ""
             except (MemorydError, OSError) as error:
                 failed = replace(row, state="failed", seconds=_seconds_since(begun), error=str(error))
                 self._log_failure(failed)
+                self.fault = f"the last replay failed: {error}"
                 raise ReplayError(
                     f"The replay failed: {error} The identity before it stays in force."
                 ) from error

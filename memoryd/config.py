@@ -190,6 +190,8 @@ def load_config(path: Path | None = None, env: Mapping[str, str] | None = None) 
     file = _find_file(path, environ)
     base = file.parent.resolve() if file else Path.cwd()
     raw: dict[str, Any] = _read_file(file) if file else {}
+    if file:
+        _check_types(raw, file)
     origins = {key: str(file) for key in _flatten(raw)}
     for key, (variable, value) in _from_environment(environ).items():
         section, name = key.split(".", 1)
@@ -263,6 +265,23 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not UTF-8 text. Save it as UTF-8.") from error
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error.strerror}.") from error
+
+
+def _check_types(raw: dict[str, Any], file: Path) -> None:
+    """TOML knows text from numbers, so a number in quotes is a mistake (in the environment it is the only way)."""
+    kinds: dict[type, tuple[tuple[type, ...], str]] = {
+        bool: ((bool,), "true or false"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a number"),
+    }
+    defaults = _flatten(Config().model_dump())
+    for key, value in _flatten(raw).items():
+        allowed, words = kinds.get(type(defaults.get(key)), ((str,), "text in quotes"))
+        wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)
+        if key in defaults and wrong:
+            raise ConfigError(
+                f"{file}: {key}: {value!r} is not {words}. config.toml says what each key takes."
+            )
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:

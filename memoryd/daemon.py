@@ -13,20 +13,29 @@ from typing import TYPE_CHECKING
 
 from llm import ModelSettings, State, make_runner
 from memoryd.clock import SystemClock
-from memoryd.errors import AlreadyRunningError, MemorydError, NotReadyError, ReplayError, StoreError
+from memoryd.errors import (
+    AlreadyRunningError,
+    EmbedderError,
+    MemorydError,
+    NotReadyError,
+    ReplayError,
+    StoreError,
+)
 from memoryd.identity import read_manifests
 from memoryd.journal import Journal
 from memoryd.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import IO
 
     from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
+    from memoryd.journal import Utterance
     from memoryd.ledger import Ledger
     from memoryd.opening import Memory
+    from memoryd.users import User
     from memoryd.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -34,7 +43,7 @@ log = logging.getLogger(__name__)
 BUNDLED = "bundled"
 BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
-STOP_LIMIT_S = 30.0
+STOP_LIMIT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +85,17 @@ class Daemon:
     def stop(self) -> None:
         """Stops every part in reverse; what was acknowledged is on disk already."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(STOP_LIMIT_S)
         memory = self._memory
         if memory is not None:
             memory.schedule.stop()
             memory.watcher.stop()
             memory.keeper.stop()
+        for thread in self._threads:
+            # A model that is being loaded is not waited for: nothing of it needs saving.
+            thread.join(STOP_LIMIT_S)
         for generator in self.generators.values():
-            generator.close()
+            if generator.status().state is State.READY:
+                generator.close()
         if self._ledger is not None:
             self._ledger.close()
         self._lock_file.close()
@@ -125,11 +136,18 @@ class Daemon:
         """
         if self._memory is None:
             _ = self.ledger
+            if "embedder" in self._faults:
+                raise EmbedderError(self._faults["embedder"])
             waits = [
                 f"{part.name}: {part.detail or part.state}" for part in self.parts() if part.state != "ready"
             ]
             raise NotReadyError(f"The memory is being opened ({'; '.join(waits)}). Try again in a moment.")
         return self._memory
+
+    def heard(self, user: User, conversation_id: str, turns: Sequence[Utterance]) -> None:
+        """Lets the conversation at hand know of turns that were written beside it."""
+        if self._memory is not None:
+            self._memory.brain.heard(user, conversation_id, turns)
 
     def remembered(self, path: str) -> None:
         """Has a file that we wrote ourselves read at once."""
@@ -153,6 +171,7 @@ class Daemon:
             self._index_part(),
             self._watcher_part(),
             self._replay_part(),
+            *[Part(name="built-in model", state="failed", detail=why) for why in self._built_in_faults()],
         ]
 
     def answers(self) -> bool:
@@ -196,6 +215,8 @@ class Daemon:
             log.exception("the memory can't be opened")
             self._faults["embedder"] = str(error)
             return
+        if self._stopping.is_set():
+            return
         self._memory = memory
         memory.keeper.start()
         memory.watcher.start()
@@ -205,25 +226,32 @@ class Daemon:
 
     def _load_models(self) -> None:
         """The built-in model first (seconds), then the default, then the rest."""
-        from memoryd.bundled import ensure_language_model
-
         order = dict.fromkeys([BUNDLED, self.config.llm.default, *self.generators])
         for name in order:
             generator = self.generators.get(name)
             if generator is None or self._stopping.is_set():
                 continue
             if name == BUNDLED:
-                ensure_language_model(self.config.paths.models)
+                self._put_bundled_model_in_place()
             generator.load()
             status = generator.status()
             log.info("model %s: %s %s", name, status.state, status.detail)
 
+    def _put_bundled_model_in_place(self) -> None:
+        """A fault of the built-in model must not keep the others from loading."""
+        from memoryd.bundled import ensure_language_model
+
+        try:
+            ensure_language_model(self.config.paths.models)
+        except Exception as error:  # the package that carries it raises whatever it likes
+            log.exception("the built-in model can't be put in place")
+            self._faults[BUNDLED] = f"it can't be put into {self.config.paths.models}: {error}"
+
     def _replay(self, trigger: str) -> None:
         try:
             self.loop.replay(trigger)
-        except ReplayError as error:
+        except ReplayError:
             log.exception("the replay failed")
-            self._faults["replay"] = str(error)
 
     def _replay_after_first_scan(self, watcher: Watcher) -> None:
         """What came into `memory/` while the daemon was down belongs to the identity too."""
@@ -250,6 +278,9 @@ class Daemon:
             return Part(name=name, state="ready")
         return Part(name=name, state="failed" if fault else "loading", detail=fault or "")
 
+    def _built_in_faults(self) -> list[str]:
+        return [self._faults[BUNDLED]] if BUNDLED in self._faults else []
+
     def _manifest_part(self) -> Part:
         missing = read_manifests(self.config.paths.manifest).missing
         detail = f"{', '.join(missing)} missing in {self.config.paths.manifest}" if missing else ""
@@ -265,18 +296,21 @@ class Daemon:
         if self._memory is None:
             return self._opened("watcher", there=False)
         watcher = self._memory.watcher
-        if watcher.fault:
-            return Part(name="watcher", state="degraded", detail=watcher.fault)
+        fault = self._faults.get("boot") or watcher.fault
+        if fault:
+            return Part(name="watcher", state="degraded", detail=fault)
         waiting = watcher.waiting()
         return Part(name="watcher", state="ready", detail=f"{waiting} files to read" if waiting else "")
 
     def _replay_part(self) -> Part:
-        if "replay" in self._faults:
-            return Part(name="replay", state="degraded", detail=self._faults["replay"])
+        if self._loop is not None and self._loop.fault:
+            return Part(name="replay", state="degraded", detail=self._loop.fault)
         identity = self._loop.identity() if self._loop else None
         if identity is None:
             return self._opened("replay", there=False)
-        return Part(name="replay", state="ready", detail=f"identity {identity.version}")
+        due = self._memory.schedule.next_run() if self._memory else None
+        then = f", next replay {due:%Y-%m-%d %H:%M}" if due else ""
+        return Part(name="replay", state="ready", detail=f"identity {identity.version}{then}")
 
 
 def _lock(config: Config) -> IO[str]:

@@ -7,13 +7,15 @@ question ─▶ recall ─▶ [identity][memories][conversation][question] ─�
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llm import GenerateRequest, Message, ModelError, PromptTooLongError, State, Usage
-from memoryd.errors import BadRequestError, NoModelError, NotFoundError
+from llm import GenerateRequest, Message, ModelError, ModelNotReadyError, PromptTooLongError, State, Usage
+from memoryd.errors import BadRequestError, ModelFailedError, NoModelError, NotFoundError
 from memoryd.journal import Utterance, new_conversation_id
 from memoryd.recall import Hit, pack, written
 
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from llm import Generator, Piece
+    from llm import Generator
     from memoryd.clock import Clock
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.quotes import Quotes
-    from memoryd.recall import Found, Recall
+    from memoryd.recall import Recall
     from memoryd.users import User
 
 log = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class EchoBrain:
         self._saved = saved
         self._clock = clock
         self._settings = settings
+        self._lock = threading.Lock()
         self._conversations: OrderedDict[tuple[str, str], list[Message]] = OrderedDict()
 
     def ask(self, question: Question) -> Iterator[Event]:
@@ -159,15 +162,18 @@ class EchoBrain:
         said: list[str] = []
         usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
         first_token_ms = 0.0
+        hits: tuple[Hit, ...] = ()
         try:
-            yield Recalled(hits=found.hits, degraded=found.degraded)
-            request = self._request(question, conversation_id, generator, identity, found)
-            for piece in _generate(generator, request):
-                first_token_ms = first_token_ms or (time.perf_counter() - begun) * 1000
-                if piece.text:
-                    said.append(piece.text)
-                    yield Token(piece.text)
-                usage = piece.usage or usage
+            with _speaking_plainly():
+                hits = self._fitting(found.hits, generator)
+                yield Recalled(hits=hits, degraded=found.degraded)
+                request = self._request(question, conversation_id, generator, identity, hits)
+                for piece in generator.generate(request):
+                    first_token_ms = first_token_ms or (time.perf_counter() - begun) * 1000
+                    if piece.text:
+                        said.append(piece.text)
+                        yield Token(piece.text)
+                    usage = piece.usage or usage
         finally:
             # Also when the client went away or the model failed: what was said is never lost.
             self._keep(
@@ -175,7 +181,7 @@ class EchoBrain:
                 conversation_id=conversation_id,
                 asked_at=asked_at,
                 text="".join(said).strip(),
-                hits=found.hits,
+                hits=hits,
                 identity=identity,
             )
         yield Answer(
@@ -185,7 +191,7 @@ class EchoBrain:
             identity_version=identity.version if identity else 0,
             degraded=found.degraded,
             note=note,
-            hits=found.hits,
+            hits=hits,
             usage=usage,
             recall_ms=found.milliseconds,
             first_token_ms=first_token_ms,
@@ -217,17 +223,21 @@ class EchoBrain:
             notes.append(BUILT_IN_NOTE)
         return " ".join(notes) or None
 
+    def _fitting(self, hits: Sequence[Hit], generator: Generator) -> tuple[Hit, ...]:
+        """The memories that the model will read, best first: what does not fit is not cited either."""
+        packed = pack(hits, budget=self._settings.memory_tokens, count_tokens=generator.count_tokens)
+        return tuple(hit for hit in hits if hit in packed)
+
     def _request(
         self,
         question: Question,
         conversation_id: str,
         generator: Generator,
         identity: IdentityRow | None,
-        found: Found,
+        hits: Sequence[Hit],
     ) -> GenerateRequest:
         max_tokens = question.max_tokens or self._settings.max_tokens
-        memories = pack(found.hits, budget=self._settings.memory_tokens, count_tokens=generator.count_tokens)
-        system = _system(identity, memories)
+        system = _system(identity, sorted(hits, key=lambda hit: (hit.passage.time, hit.passage.id)))
         room = generator.context_tokens - max_tokens - TEMPLATE_TOKENS
         room -= generator.count_tokens(system) + generator.count_tokens(question.text)
         history = _newest(self._history(question.user, conversation_id), room, generator.count_tokens)
@@ -239,11 +249,23 @@ class EchoBrain:
             ),
             max_tokens=max_tokens,
             temperature=self._settings.temperature,
-            choices=self._quotes.choices(question.text, found.hits) if generator.quotes else (),
+            choices=self._quotes.choices(question.text, hits) if generator.quotes else (),
         )
 
+    def heard(self, user: User, conversation_id: str, turns: Sequence[Utterance]) -> None:
+        """Adds turns that were just written to the conversation at hand, before the ledger has read them."""
+        with self._lock:
+            history = self._at_hand(user, conversation_id)
+            history += [Message(role=turn.role, speaker=turn.speaker, text=turn.text) for turn in turns]
+            del history[:-TURNS_KEPT]
+
     def _history(self, user: User, conversation_id: str) -> list[Message]:
-        """The conversation so far: at hand, or from the ledger after a restart."""
+        """The conversation so far."""
+        with self._lock:
+            return list(self._at_hand(user, conversation_id))
+
+    def _at_hand(self, user: User, conversation_id: str) -> list[Message]:
+        """The kept list itself, read from the ledger after a restart. The lock must be held."""
         key = (user.id, conversation_id)
         if key not in self._conversations:
             stored = self._ledger.files.conversation(conversation_id)
@@ -282,10 +304,8 @@ class EchoBrain:
                     identity_version=identity.version if identity else None,
                 )
             )
-        history = self._history(question.user, conversation_id)
         path = self._journal.append(question.user.id, conversation_id, turns)
-        history += [Message(role=turn.role, speaker=turn.speaker, text=turn.text) for turn in turns]
-        del history[:-TURNS_KEPT]
+        self.heard(question.user, conversation_id, turns)
         self._saved(path)
 
 
@@ -310,13 +330,19 @@ def _newest(messages: Sequence[Message], room: int, count_tokens: Callable[[str]
     return kept
 
 
-def _generate(generator: Generator, request: GenerateRequest) -> Iterator[Piece]:
+@contextmanager
+def _speaking_plainly() -> Iterator[None]:
+    """The models' errors as memoryd's, which name a remedy and a status."""
     try:
-        yield from generator.generate(request)
-    except PromptTooLongError as error:
-        raise BadRequestError(f"{error} Ask in fewer words, or raise llm.context_tokens.") from error
-    except ModelError as error:
+        yield
+    except ModelNotReadyError as error:
         raise NoModelError(str(error)) from error
+    except PromptTooLongError as error:
+        raise BadRequestError(
+            f"{error} Ask in fewer words or for a shorter answer, or raise llm.context_tokens."
+        ) from error
+    except ModelError as error:
+        raise ModelFailedError(str(error)) from error
 
 
 def _state(generator: Generator) -> str:

@@ -9,8 +9,10 @@ MemorydError                    500   exit 1
 ├── BadRequestError             422   exit 7    the request can't mean anything
 ├── NotReadyError               503   exit 8    a part is still loading; try again
 │   └── NoModelError            503   exit 8    no language model is ready to answer
+├── ModelFailedError            500   exit 8    a language model broke off; the message says why
 ├── StoreError                  500   exit 9    the ledger or the disk under it failed
 ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
+│   └── IndexDamagedError       503   exit 9    Chroma answers that it can't read its own files
 ├── EmbedderError               500   exit 10   the embedding model can't be loaded
 └── ReplayError                 500   exit 11   boot_memory_loop failed; the old identity stays
 """
@@ -96,6 +98,14 @@ class NoModelError(NotReadyError):
     title = "No language model is ready"
 
 
+class ModelFailedError(MemorydError):
+    """A language model broke off in the middle of an answer."""
+
+    code = "model_failed"
+    exit_code = 8
+    title = "The language model failed"
+
+
 class StoreError(MemorydError):
     """The ledger, or the disk under it, failed."""
 
@@ -111,6 +121,13 @@ class IndexUnavailableError(MemorydError):
     status = 503
     exit_code = 9
     title = "The vector index can't be reached"
+
+
+class IndexDamagedError(IndexUnavailableError):
+    """Chroma is there and can't read its own files; the index is made anew."""
+
+    code = "index_damaged"
+    title = "The vector index is damaged"
 
 
 class EmbedderError(MemorydError):

@@ -29,6 +29,8 @@ HEADINGS = {
     ORIGIN_FILE: "# 오리진 (my origin)",
 }
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
+# Part of the digest: another way of choosing makes another identity.
+METHOD = 1
 SHORTEST_LINE = 8
 LONGEST_LINE = 240
 # A word that stands in more than this part of the conversations says nothing about one of them.
@@ -87,7 +89,7 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
         turns: (path, turn) in event order; read once.
         budget: tokens (estimated) for manifests and memories together. Manifests are never cut.
     """
-    digest = hashlib.sha256(f"{budget}\n".encode())
+    digest = hashlib.sha256(f"{METHOD} {budget}\n".encode())
     for name in MANIFESTS:
         digest.update(f"{name}\0{manifests.texts.get(name)}\0".encode())
     said: list[Memory] = []

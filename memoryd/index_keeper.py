@@ -16,11 +16,12 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from typing import TYPE_CHECKING, Protocol
+import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memoryd.errors import IndexUnavailableError, MemorydError
+from memoryd.errors import IndexDamagedError, IndexUnavailableError, MemorydError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,16 +39,8 @@ SAMPLES = 8
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
-STOP_LIMIT_S = 30.0
-
-
-class Embeds(Protocol):
-    """What the keeper must know of the embedder."""
-
-    @property
-    def id(self) -> str:
-        """Names model and prompts."""
-        ...
+DRAIN_SECONDS = 3.0
+STOP_LIMIT_S = 10.0
 
 
 class IndexKeeper:
@@ -116,7 +109,11 @@ class IndexKeeper:
             return f"the vector index is being made anew ({fed} of {total} passages)"
         if not self.proven.is_set():
             return self._fault or "the vector index is being checked"
-        return None
+        return self._fault or None
+
+    def doubt(self) -> None:
+        """Has the index proven again: somebody could not use it. Recall does without it meanwhile."""
+        self.proven.clear()
 
     def rebuild(self) -> int:
         """Begins a new generation from the ledger; returns its number."""
@@ -178,6 +175,11 @@ class IndexKeeper:
                 self._fault = ""
                 if took:
                     self._blamed = False
+            except IndexDamagedError as error:
+                self._fault = str(error)
+                self._begin_anew(str(error))
+                self._stopping.wait(RETRY_SECONDS)
+                continue
             except IndexUnavailableError as error:
                 log.debug("%s", error)
                 self._fault = str(error)
@@ -194,9 +196,14 @@ class IndexKeeper:
         self._drain()
 
     def _replace_unopenable(self) -> None:
-        """Begins a new generation where Chroma can't open this one; once: a new one that fails isn't at fault."""
-        if self._server.failed_starts >= FAILED_STARTS and not self._blamed:
-            log.warning("chroma can't open %s: it is made anew", self._generation_folder())
+        """Begins a new generation where the child can't even start on this one."""
+        if self._server.failed_starts >= FAILED_STARTS:
+            self._begin_anew(f"Chroma does not start on {self._generation_folder()}.")
+
+    def _begin_anew(self, why: str) -> None:
+        """Begins a new generation, once: a new one that fails too is not at fault."""
+        if not self._blamed:
+            log.warning("%s The index is made anew", why)
             self._blamed = True
             self.rebuild()
 
@@ -233,8 +240,10 @@ class IndexKeeper:
             log.info("generation %d of the vector index is whole", self.generation)
 
     def _drain(self) -> None:
+        """Feeds for a moment more; what Chroma has not taken by then stays in the outbox, on disk."""
+        deadline = time.monotonic() + DRAIN_SECONDS
         try:
-            while self.feed():
+            while time.monotonic() < deadline and self.feed():
                 pass
         except MemorydError as error:
             log.warning("the outbox keeps what Chroma could not take: %s", error)

@@ -8,6 +8,7 @@ Vectors are committed batch by batch, before the file: a kill in the middle of a
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -37,6 +38,10 @@ DAY_FOLDER = re.compile(r"day(?:(?P<digits>\d{4,})|last)\Z")
 FORWARD = timedelta(days=31)
 # Part of the pipeline's fingerprint: a change of how turns become passages makes every file be read again.
 PIPELINE = 1
+
+
+# A time that no file has: the next scan reads the file again.
+AGAIN = -1
 
 
 class UnsettledError(Exception):
@@ -76,7 +81,8 @@ class Ingest:
     @property
     def fingerprint(self) -> str:
         """What the passages, vectors and words were made with; when it changes, all are made anew."""
-        return f"{PIPELINE} {self._embedder.id} {self._max_tokens} {self._words.version}"
+        origin = self._users.origin.id
+        return f"{PIPELINE} {self._embedder.id} {self._max_tokens} {self._words.version} origin {origin}"
 
     def read(self, path: str) -> None:
         """Brings the ledger up to date with one file; a file that is gone is taken out.
@@ -97,9 +103,13 @@ class Ingest:
                 log.info("%s is gone: taken out of the memory", path)
             return
         row = self._row(path, status)
+        known = self._ledger.files.get(path)
+        if known and known.state is FileState.INDEXED and _signature(known) == _signature(row):
+            return
         reason = self._refusal(file, status)
         if reason:
-            self._refuse(row, FileState.SKIPPED, reason, None)
+            # Another setting may let it in, so the next scan looks at it again.
+            self._refuse(replace(row, mtime_ns=AGAIN), FileState.SKIPPED, reason, None)
             return
         try:
             data = file.read_bytes()
@@ -108,13 +118,17 @@ class Ingest:
                 raise UnsettledError(path)
             loaded = loaders.load(path, data)
         except loaders.EmptyFileError as error:
-            self._refuse(row, FileState.SKIPPED, error.reason, None)
+            log.info("%s is skipped: %s", path, error.reason)
+            emptied = replace(row, state=FileState.SKIPPED, reason=error.reason)
+            self._ledger.files.replace(NewFile(row=emptied, day=_day(path)))
         except loaders.UnreadableError as error:
             self._refuse(row, FileState.QUARANTINED, error.reason, error.line)
         except OSError as error:
-            self._refuse(row, FileState.QUARANTINED, f"it can't be read: {error.strerror}", None)
+            # Mending the permissions changes neither size nor time.
+            again = replace(row, mtime_ns=AGAIN)
+            self._refuse(again, FileState.QUARANTINED, f"it can't be read: {error.strerror}", None)
         else:
-            self._store(row, loaded, status)
+            self._store(replace(row, reason=_torn(loaded, data)), loaded, status)
 
     def _row(self, path: str, status: os.stat_result) -> FileRow:
         return FileRow(
@@ -254,6 +268,22 @@ def dated_turns(turns: Sequence[loaders.Turn], fallback: datetime) -> list[Dated
             )
         )
     return dated
+
+
+def _signature(row: FileRow) -> tuple[int, int]:
+    return row.size, row.mtime_ns
+
+
+def _torn(loaded: loaders.Loaded, data: bytes) -> str | None:
+    """Says so where the last line of JSON Lines was left out: a write in progress, or one that a crash cut off."""
+    tail = data.rpartition(b"\n")[2].strip()
+    if loaded.format != "native" or not tail:
+        return None
+    try:
+        json.loads(tail)
+    except ValueError:
+        return "its last line is cut off and was left out; it is read again when the file changes"
+    return None
 
 
 def _turn_row(conversation_id: str, turn: DatedTurn) -> TurnRow:

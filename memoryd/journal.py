@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-LONGEST_LINE_BYTES = 2**22
+LONGEST_LINE_BYTES = 2**24
 SAFE_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -34,7 +34,7 @@ class Utterance:
     speaker: str
     text: str
     time: datetime
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
     identity_version: int | None = None
 
 
@@ -84,7 +84,7 @@ def _line(conversation_id: str, turn: Utterance) -> str:
         "speaker": turn.speaker,
         "text": turn.text,
     }
-    if turn.citations:
+    if turn.citations is not None:
         fields["citations"] = list(turn.citations)
     if turn.identity_version is not None:
         fields["identity_version"] = turn.identity_version

@@ -86,6 +86,7 @@ def open_memory(
         words=words,
         index=lambda: keeper.index,
         degraded=keeper.degraded,
+        doubt=keeper.doubt,
         candidates=config.recall.candidates,
     )
     brain = EchoBrain(
@@ -130,6 +131,7 @@ def _index_keeper(
         server=server,
         open_index=lambda generation: ChromaIndex(
             server,
+            instance=ledger.instance(),
             embedder=embedder.id,
             dimension=embedder.dimension,
             generation=generation,

@@ -49,7 +49,7 @@ class DatedTurn:
     speaker: str
     time: datetime
     text: str
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Passage:
     text: str
     embedded: str
     time: datetime
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
     @property
     def vector_key(self) -> bytes:
@@ -122,12 +122,17 @@ def exchanges(turns: Sequence[DatedTurn]) -> Iterator[list[DatedTurn]]:
             continue
         answered = bool(group) and any(other.speaker != group[0].speaker for other in group)
         opener_again = answered and turn.speaker == group[0].speaker
-        if group and (opener_again or turn.citations or group[-1].citations):
+        if group and (opener_again or _is_reply(turn) or _is_reply(group[-1])):
             yield group
             group = []
         group.append(turn)
     if group:
         yield group
+
+
+def _is_reply(turn: DatedTurn) -> bool:
+    """Whether memoryd itself answered this, from memories or from none."""
+    return turn.citations is not None
 
 
 def _opening(
@@ -204,7 +209,7 @@ def _passage(place: str, piece: Sequence[_Line], opening: str) -> Passage:
     first, last = piece[0].turn, piece[-1].turn
     text = _written(piece)
     embedded = f"{opening}\n{text}" if opening else text
-    reply = bool(first.citations)
+    reply = _is_reply(first)
     mark = f"{place}\0{first.time.isoformat()}\0{embedded}"
     return Passage(
         id="p_" + hashlib.sha256(mark.encode(errors="surrogatepass")).hexdigest()[:24],

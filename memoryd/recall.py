@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 FUSION_K = 10
 DENSE_WEIGHT = 1.0
 LEXICAL_WEIGHT = 0.7
-# Candidates when the caller filters: the filter comes after them.
-FILTERED_CANDIDATES = 1000
+# Candidates when the caller filters: the filter comes after them, so none may be missing.
+FILTERED_CANDIDATES = 1_000_000
 # How far down a reply's sources are looked for before the reply counts as a repetition of them.
 REPETITION_DEPTH = 20
 
@@ -85,6 +85,7 @@ class Recall:
     Args:
         index: the vector index in use now.
         degraded: why it must not be trusted now, or None.
+        doubt: told when the index could not be used.
         candidates: taken from each leg.
     """
 
@@ -96,6 +97,7 @@ class Recall:
         words: WordSplitter,
         index: Callable[[], VectorIndex],
         degraded: Callable[[], str | None],
+        doubt: Callable[[], None],
         candidates: int,
     ) -> None:
         self._ledger = ledger
@@ -103,6 +105,7 @@ class Recall:
         self._words = words
         self._index = index
         self._degraded = degraded
+        self._doubt = doubt
         self._candidates = candidates
 
     def search(self, query: str, *, owners: Sequence[str], k: int, only: Filter | None = None) -> Found:
@@ -114,7 +117,7 @@ class Recall:
         begun = time.perf_counter()
         only = only or Filter()
         count = FILTERED_CANDIDATES if only.active else max(self._candidates, 2 * k)
-        dense, degraded = self._dense(query, owners, count)
+        dense, degraded = self._dense(query, owners, count, exact=only.active)
         lexical = self._ledger.search.lexical(self._words.words(query), owners, count)
         hits = self._hits(fuse([(dense, DENSE_WEIGHT), (lexical, LEXICAL_WEIGHT)]), owners, k, only)
         return Found(hits=hits, degraded=degraded, milliseconds=(time.perf_counter() - begun) * 1000)
@@ -132,11 +135,14 @@ class Recall:
         return Found(hits=tuple(telling[:count]), degraded=found.degraded, milliseconds=found.milliseconds)
 
     def _dense(
-        self, query: str, owners: Sequence[str], count: int
+        self, query: str, owners: Sequence[str], count: int, *, exact: bool
     ) -> tuple[list[tuple[str, float]], str | None]:
+        """Candidates by meaning, and why the index was not used. `exact` looks at every vector."""
         vector = self._embedder.embed_query(query)
         nearest = self._ledger.vectors.nearest
         reason = self._degraded()
+        if reason is None and exact:
+            return nearest(self._embedder.id, owners, vector, count), None
         if reason is None:
             try:
                 found = self._index().query(owners, vector, count)
@@ -145,6 +151,7 @@ class Recall:
                 return _merged(found, fresh, count), None
             except IndexUnavailableError as error:
                 reason = str(error)
+                self._doubt()
         return nearest(self._embedder.id, owners, vector, count), reason
 
     def _hits(

@@ -54,9 +54,9 @@ class Schedule:
         return due
 
     def stop(self) -> None:
-        """Ends the schedule; a replay that is under way ends first."""
+        """Ends the schedule. A replay that is under way writes its version in one commit, or none."""
         if self._scheduler is not None:
-            self._scheduler.shutdown(wait=True)
+            self._scheduler.shutdown(wait=False)
 
     def _run(self) -> None:
         try:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memoryd.errors import UnauthorizedError
+from memoryd.errors import StoreError, UnauthorizedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SHARED = ""
 DEFAULT_ORIGIN = "origin"
 ORIGIN_FILE = "origin_id.txt"
+SAFE_NAME = re.compile(r"[^\w.-]+")
 TOKEN_FILE = "origin.token"  # noqa: S105  (a file's name)
 
 
@@ -70,13 +72,22 @@ def _origin_id(manifest: Path) -> str:
         words = (manifest / ORIGIN_FILE).read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError):
         words = []
-    # The id names a folder.
-    return words[0].replace("/", "_") if words else DEFAULT_ORIGIN
+    # The id names a folder, which must be a plain and visible one.
+    return (SAFE_NAME.sub("_", words[0]).strip(".") if words else "") or DEFAULT_ORIGIN
 
 
 def _token(file: Path) -> str:
-    if file.is_file() and (kept := file.read_text(encoding="utf-8").strip()):
-        return kept
+    try:
+        if file.is_file() and (kept := file.read_text(encoding="utf-8").strip()):
+            return kept
+        return _new_token(file)
+    except OSError as error:
+        raise StoreError(
+            f"The token {file} can't be read or made: {error.strerror}. Mend the state folder's permissions."
+        ) from error
+
+
+def _new_token(file: Path) -> str:
     token = secrets.token_urlsafe(32)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}")

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
-STOP_LIMIT_S = 20.0
+# Between two comparisons of the folder where no notices come.
+BLIND_RESCAN_SECONDS = 30.0
+STOP_LIMIT_S = 10.0
 # Left by editors, browsers and copy programs while they write.
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", ".swx", "~")
 
@@ -74,6 +76,9 @@ class _Handler(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         # Opening and reading a file change nothing; noticing them would make our own reading a change.
         if event.event_type in {"opened", "closed_no_write"}:
+            return
+        # A folder counts as modified whenever a file in it comes or goes, and that brings a notice of its own.
+        if event.is_directory and event.event_type == "modified":
             return
         for path in (event.src_path, event.dest_path):
             if path:
@@ -124,10 +129,21 @@ class Watcher:
         self.scanned = False
         self.idle = threading.Event()
         self._stumble = ""
+        self._deaf = ""
 
     def start(self) -> None:
         """Listens first, then scans, so that no change falls between."""
-        self._events.start(self._root, self._notice)
+        try:
+            self._events.start(self._root, self._notice)
+        except OSError as error:
+            # For example all of the machine's inotify watches are taken. Comparing the folder still works.
+            log.warning(
+                "no notices of changes (%s): memory/ is compared every %g s", error, BLIND_RESCAN_SECONDS
+            )
+            self._deaf = (
+                f"no notices of changes: {error}; memory/ is compared every {BLIND_RESCAN_SECONDS:g} s"
+            )
+            self._rescan = min(self._rescan or BLIND_RESCAN_SECONDS, BLIND_RESCAN_SECONDS)
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,7 +158,8 @@ class Watcher:
     def fault(self) -> str:
         """Why something can't be read in now, or an empty text."""
         with self._lock:
-            return next((each.fault for each in self._pending.values() if each.fault), self._stumble)
+            faults = (each.fault for each in self._pending.values() if each.fault)
+            return next(faults, self._stumble or self._deaf)
 
     def waiting(self) -> int:
         """How many files are noticed and not yet read."""
@@ -204,14 +221,17 @@ class Watcher:
 
     def _scan(self) -> None:
         """Notes every file that differs from the ledger, in event order of their day folders."""
-        if not self._root.is_dir():
+        known = self._known()
+        on_disk = dict(self._files())
+        if known and not on_disk:
             # A volume that is not mounted is no deletion of everything on it.
-            raise StoreError(f"The memory folder {self._root} is not there. Mount it again, or set paths.memory.")
+            raise StoreError(
+                f"The memory folder {self._root} is empty or not there, and {len(known)} files were read from it. "
+                "Mount it again, or set paths.memory. What was remembered is kept."
+            )
         now = self._clock.monotonic()
         with self._lock:
             self._next_scan = now + self._rescan if self._rescan else float("inf")
-        known = self._known()
-        on_disk = dict(self._files())
         changed = [path for path, signature in on_disk.items() if known.get(printable(path)) != signature]
         gone = known.keys() - {printable(path) for path in on_disk}
         age = self._clock.now().timestamp()

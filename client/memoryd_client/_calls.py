@@ -58,12 +58,6 @@ class Health(m.Wire):
     status: Literal["ok"]
 
 
-class ReplayRequest(m.Wire):
-    """`POST /api/replay`; with `wait` the answer comes when the replay is done."""
-
-    wait: bool
-
-
 def ask(
     question: str, *, model: str | None, conversation_id: str | None, max_tokens: int | None, stream: bool
 ) -> Call[m.AskAnswer]:
@@ -113,7 +107,7 @@ def identity(version: int | None) -> Call[m.IdentityView]:
 
 def replay(*, wait: bool) -> Call[m.ReplayView]:
     """`POST /api/replay`."""
-    body = ReplayRequest(wait=wait)
+    body = m.ReplayRequest(wait=wait)
     return Call(method="POST", path="/api/replay", shape=m.ReplayView, body=body, patient=wait)
 
 

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003  (pydantic needs them at run time)
-from typing import Literal
+from datetime import date, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LONGEST_TEXT = 1_000_000
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing is said in it")
+    return text
+
+
+def _in_history(moment: datetime) -> datetime:
+    """Python's own first and last years can't be moved between time zones."""
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"a year from {FIRST_YEAR} to {LAST_YEAR} is needed")
+    return moment
+
+
+FIRST_YEAR, LAST_YEAR = 1900, 9990
+Said = Annotated[str, AfterValidator(_said)]
+Moment = Annotated[datetime, AfterValidator(_in_history)]
 
 
 class Wire(BaseModel):
@@ -19,7 +39,7 @@ class AskRequest(Wire):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    question: str = Field(min_length=1, max_length=20_000)
+    question: Said = Field(max_length=20_000)
     model: str | None = None
     conversation_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,120}$")
     stream: bool = False
@@ -27,16 +47,19 @@ class AskRequest(Wire):
 
 
 class SearchRequest(Wire):
-    """`POST /api/search`. `since` and `until` filter by event time, `speaker` by who speaks."""
+    """`POST /api/search`. `since` and `until` filter by event time, `speaker` by who speaks.
+
+    `now` is the moment that time words in the query refer to (default: the clock); words do not weigh time yet.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    query: str = Field(min_length=1, max_length=20_000)
+    query: Said = Field(max_length=20_000)
     k: int = Field(default=10, ge=1, le=200)
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     speaker: str | None = None
-    now: datetime | None = None
+    now: Moment | None = None
 
 
 class TurnRef(Wire):
@@ -100,8 +123,8 @@ class NewTurn(Wire):
 
     role: Literal["user", "assistant", "system", "tool"] = "user"
     speaker: str | None = None
-    time: datetime | None = None
-    text: str = Field(min_length=1)
+    time: Moment | None = None
+    text: Said = Field(max_length=LONGEST_TEXT)
 
 
 class NewConversation(Wire):
@@ -136,11 +159,14 @@ class ConversationView(Wire):
     turns: list[TurnView]
 
 
+FileState = Literal["indexed", "skipped", "quarantined"]
+
+
 class FileView(Wire):
     """A file under `memory/`: indexed, skipped (with the reason) or quarantined (with error and line)."""
 
     path: str
-    state: Literal["indexed", "skipped", "quarantined"]
+    state: FileState
     format: str | None
     reason: str | None
     line: int | None
@@ -250,7 +276,7 @@ class Status(Wire):
 
 
 class Rebuilt(Wire):
-    """`POST /api/rebuild`: what was made again from files and ledger."""
+    """`POST /api/rebuild`: what is being made again from the files, as generation `generation`."""
 
     files: int
     passages: int

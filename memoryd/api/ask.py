@@ -15,11 +15,11 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.problems import problem_of
+from memoryd.api.problems import BROKEN, problem_of
 from memoryd.api.views import citations
 from memoryd.echo_brain import Answer, Question, Recalled, Token
 from memoryd.errors import MemorydError
-from memoryd_client.models import AskAnswer, AskRequest, Timings
+from memoryd_client.models import AskAnswer, AskRequest, Problem, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -71,10 +71,17 @@ def _stream(first: Event, rest: Iterator[Event]) -> Generator[str, None, None]:
         for event in rest:
             yield _server_sent(event)
     except MemorydError as error:
-        yield f"event: error\ndata: {problem_of(error).model_dump_json()}\n\n"
+        yield _error(problem_of(error))
+    except Exception:  # the request's boundary: a stream that has begun can only say so in itself
+        log.exception("an answer broke off")
+        yield _error(BROKEN)
     finally:
         # A client that goes away closes this generator; closing the next one stops the model.
         rest.close()  # type: ignore[attr-defined]
+
+
+def _error(problem: Problem) -> str:
+    return f"event: error\ndata: {problem.model_dump_json()}\n\n"
 
 
 def _server_sent(event: Event) -> str:

@@ -37,6 +37,7 @@ def add_conversation(request: NewConversation, daemon: DaemonOf, user: UserOf) -
     ]
     conversation_id = request.id or new_conversation_id()
     path = daemon.journal.append(user.id, conversation_id, turns)
+    daemon.heard(user, conversation_id, turns)
     daemon.remembered(path)
     return SavedConversation(id=conversation_id, path=path, turns=len(turns))
 

@@ -44,6 +44,9 @@ def replay(daemon: DaemonOf, _user: UserOf, request: ReplayRequest | None = None
     if request is None or request.wait:
         return replay_view(loop.replay("request"))
 
+    if (under_way := loop.running()) is not None:
+        return replay_view(under_way)
+
     def in_background() -> None:
         try:
             loop.replay("request")

@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
+BROKEN = Problem(
+    title="memoryd failed",
+    status=HTTPStatus.INTERNAL_SERVER_ERROR,
+    detail="Something in memoryd is broken; its log names it. Nothing that was saved is lost.",
+    code="internal",
+)
 
 
 def problem_of(error: MemorydError) -> Problem:
@@ -75,11 +81,4 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(
-        Problem(
-            title="memoryd failed",
-            status=HTTPStatus.INTERNAL_SERVER_ERROR,
-            detail="Something in memoryd is broken; its log names it. Nothing that was saved is lost.",
-            code="internal",
-        )
-    )
+    return _answer(BROKEN)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # The heavy imports behind the port would keep the first answer waiting; they begin so much later.
 HEAD_START_S = 0.1
+# How long an answer that is being streamed may go on after the daemon was told to stop.
+GRACE_S = 5
 
 
 def create_app(daemon: Daemon | None = None) -> FastAPI:
@@ -86,9 +88,16 @@ def run(config_path: Path | None) -> int:
     # uvicorn stops at SIGTERM and then sends it to itself again; to have been told to stop is no failure.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     with _listen(config.server.host, config.server.port) as listener:
-        settings = uvicorn.Config(create_app(daemon), log_config=None, access_log=False, lifespan="on")
-        _Server(settings).run(sockets=[listener])
-    return 0
+        settings = uvicorn.Config(
+            create_app(daemon),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        server = _Server(settings)
+        server.run(sockets=[listener])
+    return 0 if server.started else 1
 
 
 def _listen(host: str, port: int) -> socket.socket:

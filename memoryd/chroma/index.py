@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from memoryd.errors import IndexUnavailableError
+from memoryd.errors import IndexDamagedError, IndexUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memoryd.chroma.server import ChromaServer, RemoteChroma
 
 CALL_TIMEOUT_S = 20.0
-SERVER_TIMEOUT_S = 5.0
+SERVER_TIMEOUT_S = 2.0
 # Two unit vectors of one text may differ by this much after Chroma's arithmetic.
 SAME_VECTOR = 1e-3
 
@@ -59,6 +59,7 @@ class ChromaIndex:
 
     Args:
         server: where Chroma answers.
+        instance: names this memory, so that two of them can share a server.
         embedder: id of the embedder, part of every collection's name.
         dimension: of the vectors, the same.
         generation: counts up when the index is made anew.
@@ -69,13 +70,15 @@ class ChromaIndex:
         self,
         server: ChromaServer | RemoteChroma,
         *,
+        instance: str,
         embedder: str,
         dimension: int,
         generation: int,
         sync_threshold: int,
     ) -> None:
         self._server = server
-        self._prefix = f"{hashlib.sha256(embedder.encode()).hexdigest()[:12]}-{dimension}-g{generation}"
+        model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
+        self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
         self._lock = threading.Lock()
         self._client: Any = None
@@ -149,6 +152,8 @@ class ChromaIndex:
             with self._lock:
                 self._client = None
                 self._collections.clear()
+            if isinstance(error, ChromaError):
+                raise IndexDamagedError(f"Chroma can't read its index: {error}.") from error
             raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
 
 

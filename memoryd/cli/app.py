@@ -35,15 +35,20 @@ def replay_now() -> int:
 def _serve(config: Path | None) -> int:
     from memoryd.cli.serve import serve
 
+    _print_whatever_comes()
     return serve(config)
 
 
 def _command(arguments: list[str]) -> int:
     from memoryd.cli.commands import app
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that can't show a character shows a question mark instead of a traceback.
-            stream.reconfigure(errors="replace")
+    _print_whatever_comes()
     app(arguments, prog_name="memoryd")
     return 0
+
+
+def _print_whatever_comes() -> None:
+    """A terminal that can't show a character shows a question mark instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from memoryd.cli.failures import explain
 from memoryd.cli.serve import serve
 from memoryd.errors import MemorydError, ReplayError
 from memoryd_client import AskAnswer, AskEvent, Client, ClientError, NotReadyError, Recalled, Token
+from memoryd_client.models import FileState
 
 PIPE_CLOSED = 141  # 128 + SIGPIPE, as shells count
 
@@ -35,14 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class FileState(StrEnum):
-    """What can have become of a file."""
-
-    INDEXED = "indexed"
-    SKIPPED = "skipped"
-    QUARANTINED = "quarantined"
 
 
 class Command(TyperCommand):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from memoryd.errors import ConfigError
+from memoryd.users import TOKEN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from memoryd.config import Config
 
-TOKEN_FILE = "origin.token"  # noqa: S105  (the file's name, not a token)
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what the daemon may be bound to)
 
 

@@ -94,8 +94,6 @@ def memories(page: Page, answer: AskAnswer) -> None:
     page.say()
     if answer.degraded:
         page.block(f"Recall was degraded: {answer.degraded}", style="yellow")
-    if not answer.saved:
-        page.block("This exchange was not saved.", style="yellow")
     if answer.note:
         page.block(answer.note, style="yellow")
     seconds = answer.timings.total_ms / 1000
@@ -241,8 +239,9 @@ def replay(page: Page, seen: ReplayView) -> None:
 
 
 def rebuilt(page: Page, seen: Rebuilt) -> None:
-    """What a rebuild made again."""
-    page.say(f"{seen.files:,} files and {seen.passages:,} passages rebuilt, generation {seen.generation}.")
+    """What a rebuild has begun with."""
+    passages = f"{seen.passages:,} passages are being made anew (generation {seen.generation})"
+    page.say(f"{passages}; `memoryd status` shows how far.")
 
 
 def config(page: Page, values: dict[str, object], loaded: LoadedConfig) -> None:

@@ -83,8 +83,7 @@ MIGRATIONS = (
     CREATE TABLE outbox (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         passage_id TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        vector_key BLOB
+        owner TEXT NOT NULL
     );
     CREATE TABLE identities (
         version INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -120,7 +119,7 @@ class Database:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._closed = False
         try:

@@ -78,8 +78,8 @@ class FileStore:
                 new = [passage for passage in fresh if passage.id not in kept]
                 _insert_passages(connection, file_id, rowid, file.row.owner, new)
                 connection.executemany(
-                    "INSERT INTO outbox (passage_id, owner, vector_key) VALUES (?, ?, ?)",
-                    [(passage.id, file.row.owner, passage.vector_key) for passage in fresh],
+                    "INSERT INTO outbox (passage_id, owner) VALUES (?, ?)",
+                    [(passage.id, file.row.owner) for passage in fresh],
                 )
             connection.executemany("DELETE FROM conversations WHERE id = ?", [(rowid,) for rowid in outdated])
 
@@ -93,8 +93,8 @@ class FileStore:
             _put_file(connection, row, day)
             if old is not None and old["size"] < 0:
                 connection.execute(
-                    """INSERT INTO outbox (passage_id, owner, vector_key)
-                       SELECT passage_id, owner, vector_key FROM passages WHERE file = ? ORDER BY id""",
+                    """INSERT INTO outbox (passage_id, owner)
+                       SELECT passage_id, owner FROM passages WHERE file = ? ORDER BY id""",
                     (old["id"],),
                 )
 
@@ -205,13 +205,13 @@ def turn_row(row: sqlite3.Row) -> TurnRow:
     )
 
 
-def citations(value: str | None) -> tuple[str, ...]:
+def citations(value: str | None) -> tuple[str, ...] | None:
     """Passage ids as the ledger keeps them: a JSON list, or NULL."""
-    return tuple(json.loads(value)) if value else ()
+    return None if value is None else tuple(json.loads(value))
 
 
-def _citations_value(ids: Sequence[str]) -> str | None:
-    return json.dumps(list(ids)) if ids else None
+def _citations_value(ids: Sequence[str] | None) -> str | None:
+    return None if ids is None else json.dumps(list(ids))
 
 
 def _file_row(row: sqlite3.Row) -> FileRow:
@@ -310,7 +310,7 @@ def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset
     connection.executemany("DELETE FROM lexical WHERE rowid = ?", [(row["id"],) for row in gone])
     connection.executemany("DELETE FROM passages WHERE id = ?", [(row["id"],) for row in gone])
     connection.executemany(
-        "INSERT INTO outbox (passage_id, owner, vector_key) VALUES (?, ?, NULL)",
+        "INSERT INTO outbox (passage_id, owner) VALUES (?, ?)",
         [(row["passage_id"], row["owner"]) for row in gone],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.database import Database
@@ -13,6 +14,9 @@ from memoryd.ledger.vectors import VectorStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+INSTANCE = "instance"
 
 
 class Ledger:
@@ -40,6 +44,14 @@ class Ledger:
         """Keeps a value under a name."""
         with self._database.write() as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def instance(self) -> str:
+        """Names this ledger among others: eight hexadecimal digits, made once."""
+        known = self.setting(INSTANCE)
+        if not known:
+            known = secrets.token_hex(4)
+            self.remember(INSTANCE, known)
+        return known
 
     def close(self) -> None:
         """Closes it; every commit is on disk already."""

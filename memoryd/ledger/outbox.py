@@ -46,8 +46,8 @@ class Outbox:
         with self._database.write() as connection:
             connection.execute("DELETE FROM outbox")
             cursor = connection.execute(
-                """INSERT INTO outbox (passage_id, owner, vector_key)
-                   SELECT passage_id, owner, vector_key FROM passages ORDER BY id"""
+                """INSERT INTO outbox (passage_id, owner)
+                   SELECT passage_id, owner FROM passages ORDER BY id"""
             )
             return cursor.rowcount
 

@@ -51,7 +51,7 @@ class TurnRow:
     speaker: str
     time: datetime
     text: str
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class NewPassage:
     vector_key: bytes
     morphemes: str
     bigrams: str
-    citations: tuple[str, ...] = ()
+    citations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPassage:
-    """A passage as recall needs it, with the turns that it covers (without their text)."""
+    """A passage as recall needs it, with the turns that it covers."""
 
     id: str
     owner: str

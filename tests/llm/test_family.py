@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from llm import Message
@@ -53,6 +54,13 @@ def test_deepseek_begins_to_think() -> None:
         "<s>나는 에코다.<｜User｜>안녕?<｜Assistant｜>응.<｜end▁of▁sentence｜>"
         "<｜User｜>누구니?<｜Assistant｜><think>\n"
     )
+
+
+@pytest.mark.parametrize("family", [DEEPSEEK, LLAMA, MIXTRAL], ids=lambda family: family.name)
+def test_every_turn_of_a_template_is_opened_or_closed_by_marks_that_the_family_names(family: Family) -> None:
+    turns = rendered(family).split("안녕?")[1].split("응.")
+    assert any(mark in turns[0] for mark in family.stop)
+    assert any(mark in turns[1].split("누구니?")[0] for mark in family.stop)
 
 
 def test_what_else_differs() -> None:

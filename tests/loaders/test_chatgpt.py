@@ -138,7 +138,7 @@ def test_conversations_without_ids_are_named_after_the_file() -> None:
     entries = [{"mapping": {"a": _node(None, text)}} for text in ("하나", "둘")]
     loaded = load("day0315/chats.json", json.dumps(entries).encode())
     assert [one.id for one in loaded.conversations] == ["day0315/chats.json-1", "day0315/chats.json-2"]
-    assert loaded.conversations[1].turns[0].id == "chats-2:1"
+    assert loaded.conversations[1].turns[0].id == "day0315/chats.json-2:1"
 
 
 def test_an_entry_that_is_no_conversation_is_named() -> None:

@@ -88,6 +88,7 @@ class Home:
             words=WORDS,
             index=lambda: self.index,
             degraded=lambda: self.degraded,
+            doubt=lambda: None,
             candidates=50,
         )
 

@@ -17,7 +17,7 @@ from memoryd.echo_brain import (
     Recalled,
     Token,
 )
-from memoryd.errors import BadRequestError, MemorydError, NoModelError, NotFoundError
+from memoryd.errors import BadRequestError, MemorydError, ModelFailedError, NoModelError, NotFoundError
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
 from memoryd.quotes import Quotes
@@ -278,7 +278,7 @@ def test_what_a_model_said_before_it_failed_is_kept(home: Home) -> None:
             raise ModelError("llama ran out of memory")
 
     being = Being(home, Failing("llama", answer="지붕 위에서 자."))
-    with pytest.raises(NoModelError, match="out of memory"):
+    with pytest.raises(ModelFailedError, match="out of memory"):
         being.ask("두부는 어디에서 자?")
     assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?", "지붕"]
 

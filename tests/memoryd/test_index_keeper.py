@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memoryd import index_keeper
-from memoryd.errors import IndexUnavailableError
+from memoryd.errors import IndexDamagedError, IndexUnavailableError
 from memoryd.index_keeper import IndexKeeper
 from memoryd.testing import FakeVectorIndex
 from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, vector, waiting
@@ -380,3 +380,29 @@ def test_a_rereading_that_was_cut_off_goes_on_after_a_restart(bench: Bench) -> N
     put(bench.ledger, OWN, "own", owner="jihoon")
     until(lambda: second.degraded() is None)
     assert bench.held(2) == ALL
+
+
+class DamagedIndex(FakeVectorIndex):
+    """What Chroma is over torn files: it answers, and every answer says that it can't read them."""
+
+    def count(self, owner: str) -> int:
+        raise IndexDamagedError(f"Error loading hnsw index of {owner!r}")
+
+
+def test_an_index_that_chroma_cannot_read_is_made_anew(bench: Bench) -> None:
+    put(bench.ledger, PATH, "안녕")
+    bench.indexes[1] = DamagedIndex()
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.ledger.outbox.count() == 0
+
+
+def test_an_index_that_recall_could_not_use_is_proven_again(bench: Bench) -> None:
+    put(bench.ledger, PATH, "안녕")
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None)
+    bench.indexes[1] = keeper.index = cast("Any", DamagedIndex())
+    keeper.doubt()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)

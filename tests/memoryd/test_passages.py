@@ -32,7 +32,7 @@ def said(*lines: tuple[str, str] | tuple[str, str, tuple[str, ...]]) -> list[Dat
             speaker=line[0],
             time=START + timedelta(minutes=index),
             text=line[1],
-            citations=line[2] if len(line) == 3 else (),
+            citations=line[2] if len(line) == 3 else None,
         )
         for index, line in enumerate(lines)
     ]
@@ -105,11 +105,16 @@ def test_a_reply_built_from_memories_stands_apart_with_what_it_was_built_from() 
     )
     assert (question.kind, question.text) == (Kind.SAID, "지훈: 언제였지?")
     assert (reply.kind, reply.text, reply.citations) == (Kind.REPLY, "에코: 3월 10일이요.", ("p_1", "p_2"))
-    assert (thanks.kind, thanks.citations) == (Kind.SAID, ())
+    assert (thanks.kind, thanks.citations) == (Kind.SAID, None)
 
 
-def test_an_answer_from_no_memories_stays_with_its_question() -> None:
+def test_what_another_program_answered_stays_with_its_question() -> None:
     assert len(cut(said(("지훈", "안녕?"), ("에코", "안녕하세요.")))) == 1
+
+
+def test_an_answer_from_no_memories_is_a_reply_still() -> None:
+    question, reply = cut(said(("지훈", "고양이 이름이 뭐지?"), ("에코", "기억이 없어요.", ())))
+    assert (question.kind, reply.kind) == (Kind.SAID, Kind.REPLY)
 
 
 def test_every_piece_of_a_long_reply_is_a_reply() -> None:

@@ -12,11 +12,11 @@ from memoryd.errors import StoreError
 from memoryd.ingest import UnsettledError
 from memoryd.ledger import FileState
 from memoryd.testing import FakeClock, FakeFileEvents
-from memoryd.watch import RETRY_SECONDS, WatchdogEvents, Watcher, ignored
+from memoryd.watch import BLIND_RESCAN_SECONDS, RETRY_SECONDS, WatchdogEvents, Watcher, ignored
 from tests.memoryd.parts import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SETTLE = 2.0
@@ -431,10 +431,14 @@ def test_inotify_that_never_started_can_be_stopped() -> None:
     WatchdogEvents().stop()
 
 
-def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
+def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path, left: str) -> None:
     read: list[str] = []
+    root = tmp_path / "unmounted"
+    if left == "an empty mount point":
+        root.mkdir()
     watcher = Watcher(
-        root=tmp_path / "unmounted",
+        root=root,
         events=FakeFileEvents(),
         read=read.append,
         known=lambda: {"day0315/talk.txt": (10, 1)},
@@ -442,6 +446,28 @@ def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path) -> N
         settle_seconds=1.0,
         rescan_seconds=3600.0,
     )
-    with pytest.raises(StoreError, match="not there"):
+    with pytest.raises(StoreError, match="What was remembered is kept"):
         watcher.step()
     assert not read
+
+
+def test_without_notices_the_folder_is_compared_often(tmp_path: Path) -> None:
+    class NoNotices(FakeFileEvents):
+        def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
+            super().start(root, notice)
+            raise OSError(28, "inotify watch limit reached")
+
+    (tmp_path / "day0315").mkdir()
+    watcher = Watcher(
+        root=tmp_path,
+        events=NoNotices(),
+        read=lambda _: None,
+        known=dict,
+        clock=FakeClock(),
+        settle_seconds=0.0,
+        rescan_seconds=3600.0,
+    )
+    watcher.start()
+    watcher.stop()
+    assert "inotify watch limit reached" in watcher.fault
+    assert watcher.step() <= BLIND_RESCAN_SECONDS

@@ -23,11 +23,13 @@ from memoryd.users import Users
 from memoryd.watch import Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from llm import GenerateRequest
+    from memoryd.journal import Utterance
     from memoryd.korean import WordSplitter
+    from memoryd.users import User
 
 LAKE = "day0402/lake.jsonl"
 LAKE_TURNS = (
@@ -110,6 +112,10 @@ class StandIn:
         """Whether a question can be answered."""
         return not self.loading and self.generator.state is State.READY
 
+    def heard(self, user: User, conversation_id: str, turns: Sequence[Utterance]) -> None:
+        """As the daemon does."""
+        self.memory.brain.heard(user, conversation_id, turns)
+
     def remembered(self, path: str) -> None:
         """Reads the file before it returns, so that no test has to wait."""
         self._memory.watcher.note(path, settled=True)
@@ -159,6 +165,7 @@ class StandIn:
             words=words,
             index=lambda: index,
             degraded=lambda: self.degraded,
+            doubt=lambda: None,
             candidates=50,
         )
         watcher = Watcher(

@@ -45,6 +45,7 @@ def open_index(
 ) -> ChromaIndex:
     return ChromaIndex(
         server,
+        instance="test",
         embedder=embedder,
         dimension=DIMENSION,
         generation=next(NUMBERS) if generation is None else generation,

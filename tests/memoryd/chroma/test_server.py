@@ -73,7 +73,9 @@ def server() -> Iterator[ChromaServer]:
 def test_a_killed_child_is_started_again_and_the_index_answers(server: ChromaServer, tmp_path: Path) -> None:
     server.start(tmp_path / "g0001")
     assert httpx.get(f"{server.url(PATIENCE_S)}/api/v2/heartbeat").is_success
-    index = ChromaIndex(server, embedder="fake", dimension=4, generation=1, sync_threshold=1000)
+    index = ChromaIndex(
+        server, instance="test", embedder="fake", dimension=4, generation=1, sync_threshold=1000
+    )
     vectors = np.eye(4, dtype=np.float32)
     index.upsert("", ["a", "b", "c", "d"], vectors)
     first = pid_of(server)
