@@ -53,6 +53,18 @@ KINDS = (
         re.compile(r"(/[\w.-]+){2,}|\w\.(com|io|net|org|kr)\b"),
     ),
 )
+# Words that nearly every sentence or question has; sharing one says nothing.
+LIGHT_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        있 없 하 되 같 보 주 어떻 그렇 이렇 뭐 무엇 누구 어디 언제 왜 거 것 수 때 좀 그 이 저 나 너 우리
+        a an the is are was were be been do does did have has had i you he she it we they my your his her our
+        their of to in on at for from by with as and or but not that this there what which who whom whose when
+        where why how many much may can could will would should
+        """,
+    )
+)
 NOTHING_KO = "그것에 대한 기억이 없어요."
 NOTHING_EN = "I have no memory of that."
 
@@ -97,7 +109,8 @@ class Quotes:
         return sorted(scored, key=lambda pair: (-pair[0], pair[1]))
 
     def _terms(self, text: str) -> set[str]:
-        return set(self._words.words(text).morphemes.split())
+        words = self._words.words(text)
+        return {*words.morphemes.split(), *words.bigrams.split()} - LIGHT_WORDS
 
 
 def clean(line: str) -> str:

@@ -144,7 +144,7 @@ def test_the_choice_is_the_same_every_time(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "admitted"), [("우주선은 무슨 색이야?", NOTHING_KO), ("Who built rockets?", NOTHING_EN)]
+    ("question", "admitted"), [("우주선은 누가 만들었지?", NOTHING_KO), ("Who built rockets?", NOTHING_EN)]
 )
 def test_what_is_not_known_is_admitted_in_the_questions_language(
     home: Home, question: str, admitted: str
