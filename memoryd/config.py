@@ -72,7 +72,7 @@ class Embedding(Section):
     """Which model makes vectors, and how."""
 
     model: str = "bundled"
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     batch_size: int = Field(default=16, ge=1, le=4096)
     query_prompt: str = "auto"
     passage_prompt: str = "auto"
@@ -176,12 +176,15 @@ class LoadedConfig:
     file: Path | None
 
 
-def load_config(path: Path | None = None, env: Mapping[str, str] | None = None) -> LoadedConfig:
+def load_config(
+    path: Path | None = None, env: Mapping[str, str] | None = None, *, to_run: bool = True
+) -> LoadedConfig:
     """Reads the configuration.
 
     Args:
         path: the file; without one, `MEMORYD_CONFIG`, then `./config.toml` if it is there.
         env: the environment (the process's own by default).
+        to_run: whether a daemon is to run on it, so that its folders must be there; a client needs none.
 
     Raises:
         ConfigError: names the file or variable, the key and the remedy.
@@ -202,7 +205,9 @@ def load_config(path: Path | None = None, env: Mapping[str, str] | None = None) 
         raw["models"] = {name: m.model_dump() for name, m in DEFAULT_MODELS.items()} | raw["models"]
     config = _validate(raw, origins, file)
     config = _absolute(config, base)
-    _check_folders(config, origins)
+    _check_default_model(config, origins)
+    if to_run:
+        _check_folders(config, origins)
     _check_cron(config, origins)
     _check_timezone(config, origins)
     return LoadedConfig(
@@ -338,11 +343,28 @@ def _remedy(fault: Any, key: str) -> str:
 
 
 def _absolute(config: Config, base: Path) -> Config:
-    paths = {name: base / value for name, value in config.paths}
+    paths = {name: base / value.expanduser() for name, value in config.paths}
     models = {
-        name: Model(family=model.family, path=base / model.path) for name, model in config.models.items()
+        name: Model(family=model.family, path=base / model.path.expanduser())
+        for name, model in config.models.items()
     }
     return config.model_copy(update={"paths": Paths(**paths), "models": models})
+
+
+def _check_default_model(config: Config, origins: dict[str, str]) -> None:
+    known = ["bundled", *config.models]
+    if config.llm.default not in known:
+        where = origins.get("llm.default", "default")
+        close = difflib.get_close_matches(config.llm.default, known, n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        raise ConfigError(
+            f'{where}: llm.default: there is no model "{config.llm.default}".{hint} '
+            f"Known are {', '.join(known)}; add others as [models.NAME]."
+        )
+    if "bundled" in config.models:
+        raise ConfigError(
+            "[models.bundled]: this name belongs to the built-in model. Give yours another name."
+        )
 
 
 def _check_folders(config: Config, origins: dict[str, str]) -> None:

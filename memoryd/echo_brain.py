@@ -209,6 +209,11 @@ class EchoBrain:
             generator = self._generators.get(each)
             if generator is not None and generator.status().state is State.READY:
                 return generator, self._note(generator, wanted)
+        if name and any(each.status().state is State.READY for each in self._generators.values()):
+            raise NoModelError(
+                f'The model "{name}" does not answer: {_state(self._generators[name])}. '
+                "Leave the model out to have another one answer."
+            )
         states = "; ".join(_state(self._generators[each]) for each in order if each in self._generators)
         raise NoModelError(
             f"No language model is ready to answer: {states or 'llm.enabled is false'}. Try again soon."

@@ -54,11 +54,11 @@ class Users:
         Raises:
             UnauthorizedError: none, or nobody's.
         """
-        if token is None or not hmac.compare_digest(_digest(token), _digest(self._token)):
-            raise UnauthorizedError(
-                f"This call needs a bearer token. The origin's is in the state folder, file {TOKEN_FILE}; "
-                "set MEMORYD_TOKEN to it."
-            )
+        where = f"The origin's is in the state folder, file {TOKEN_FILE}; set MEMORYD_TOKEN to it."
+        if token is None:
+            raise UnauthorizedError(f"This call needs a bearer token. {where}")
+        if not hmac.compare_digest(_digest(token), _digest(self._token)):
+            raise UnauthorizedError(f"The bearer token of this call is nobody's. {where}")
         return self.origin
 
     def owner_of(self, path: str) -> str:

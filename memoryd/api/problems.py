@@ -65,7 +65,7 @@ async def _on_invalid_request(_request: Request, error: Exception) -> JSONRespon
         Problem(
             title="The request is not well-formed",
             status=HTTPStatus.UNPROCESSABLE_ENTITY,
-            detail=f"{where}: {first['msg']}.",
+            detail=f"{where}: {str(first['msg']).removeprefix('Value error, ')}.",
             code="invalid_request",
         )
     )

@@ -46,7 +46,7 @@ def find_daemon(*, url: str | None, config: Path | None, env: Mapping[str, str])
 
     from memoryd.config import load_config
 
-    found = load_config(config, env).config
+    found = load_config(config, env, to_run=False).config
     return Daemon(url=address or _configured(found), token=token or _stored_token(found))
 
 

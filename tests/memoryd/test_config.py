@@ -328,3 +328,25 @@ def test_a_loaded_configuration_cant_be_changed(home: Path) -> None:
         config.server.port = 1
     with pytest.raises(ValidationError, match="frozen"):
         config.server = Config().server
+
+
+def test_a_default_model_that_nobody_configured_is_named_with_what_was_meant(home: Path) -> None:
+    said = complaint(home, '[llm]\ndefault = "lama"\n')
+    assert "llm.default" in said
+    assert 'Did you mean "llama"?' in said
+
+
+def test_the_built_in_models_name_is_taken(home: Path) -> None:
+    assert "[models.bundled]" in complaint(home, '[models.bundled]\nfamily = "llama"\npath = "x.gguf"\n')
+
+
+def test_a_home_folder_in_a_path_is_the_users(home: Path) -> None:
+    (home / "config.toml").write_text(
+        '[models.llama]\nfamily = "llama"\npath = "~/x.gguf"\n', encoding="utf-8"
+    )
+    assert load_config(home / "config.toml", {}).config.models["llama"].path == Path.home() / "x.gguf"
+
+
+def test_a_client_needs_no_memory_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("", encoding="utf-8")
+    assert load_config(tmp_path / "config.toml", {}, to_run=False).config.server.port == 7777

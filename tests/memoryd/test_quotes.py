@@ -105,7 +105,7 @@ def test_the_sentence_that_answers_is_chosen_in_english(home: Home, question: st
         ),
         (
             "모델은 잘 있다.\n모델은 /workspace/llm_models 에 둔다.\n",
-            "모델 폴더가 어디야?",
+            "모델은 어느 폴더에 둬?",
             "모델은 /workspace/llm_models 에 둔다.",
         ),
         (
