@@ -147,7 +147,10 @@ class Daemon:
     def heard(self, user: User, conversation_id: str, turns: Sequence[Utterance]) -> None:
         """Lets the conversation at hand know of turns that were written beside it."""
         if self._memory is not None:
-            self._memory.brain.heard(user, conversation_id, turns)
+            try:
+                self._memory.brain.heard(user, conversation_id, turns)
+            except MemorydError:
+                log.exception("conversation %s is on disk and can't be kept at hand", conversation_id)
 
     def remembered(self, path: str) -> None:
         """Has a file that we wrote ourselves read at once."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm import GenerateRequest, Message, ModelError, ModelNotReadyError, PromptTooLongError, State, Usage
-from memoryd.errors import BadRequestError, ModelFailedError, NoModelError, NotFoundError
+from memoryd.errors import BadRequestError, MemorydError, ModelFailedError, NoModelError, NotFoundError
 from memoryd.journal import Utterance, new_conversation_id
 from memoryd.recall import Hit, pack, written
 
@@ -163,6 +163,7 @@ class EchoBrain:
         usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
         first_token_ms = 0.0
         hits: tuple[Hit, ...] = ()
+        refused = False
         try:
             with _speaking_plainly():
                 hits = self._fitting(found.hits, generator)
@@ -174,16 +175,21 @@ class EchoBrain:
                         said.append(piece.text)
                         yield Token(piece.text)
                     usage = piece.usage or usage
+        except BadRequestError:
+            refused = not said
+            raise
         finally:
-            # Also when the client went away or the model failed: what was said is never lost.
-            self._keep(
-                question,
-                conversation_id=conversation_id,
-                asked_at=asked_at,
-                text="".join(said).strip(),
-                hits=hits,
-                identity=identity,
-            )
+            # Also when the client went away or the model failed: what was said is never lost. A question that was
+            # refused is not kept: it will be put in other words.
+            if not refused:
+                self._keep(
+                    question,
+                    conversation_id=conversation_id,
+                    asked_at=asked_at,
+                    text="".join(said).strip(),
+                    hits=hits,
+                    identity=identity,
+                )
         yield Answer(
             text="".join(said).strip(),
             model=generator.name,
@@ -310,7 +316,11 @@ class EchoBrain:
                 )
             )
         path = self._journal.append(question.user.id, conversation_id, turns)
-        self.heard(question.user, conversation_id, turns)
+        try:
+            self.heard(question.user, conversation_id, turns)
+        except MemorydError:
+            # The turns are on disk: that the ledger can't be read now is no reason to call them lost.
+            log.exception("conversation %s is on disk and can't be kept at hand", conversation_id)
         self._saved(path)
 
 

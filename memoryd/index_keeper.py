@@ -39,6 +39,9 @@ SAMPLES = 8
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 2.0
+# Between two generations begun for damage; doubled each time that the new one takes nothing.
+FIRST_REBUILD_PAUSE_S = 60.0
+LONGEST_REBUILD_PAUSE_S = 1800.0
 DRAIN_SECONDS = 3.0
 STOP_LIMIT_S = 10.0
 
@@ -77,7 +80,9 @@ class IndexKeeper:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._fault = ""
-        self._blamed = False
+        self._damage = ""
+        self._next_rebuild = 0.0
+        self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
         self.index = open_index(self.generation)
 
@@ -168,16 +173,15 @@ class IndexKeeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._replace_unopenable()
+                self._replace_unusable()
                 if not self.proven.is_set():
                     self._prove()
                 took = self.feed()
                 self._fault = ""
                 if took:
-                    self._blamed = False
+                    self._rebuild_pause = FIRST_REBUILD_PAUSE_S
             except IndexDamagedError as error:
-                self._fault = str(error)
-                self._begin_anew(str(error))
+                self._fault = self._damage = str(error)
                 self._stopping.wait(RETRY_SECONDS)
                 continue
             except IndexUnavailableError as error:
@@ -195,17 +199,16 @@ class IndexKeeper:
                 self._stopping.wait(IDLE_SECONDS)
         self._drain()
 
-    def _replace_unopenable(self) -> None:
-        """Begins a new generation where the child can't even start on this one."""
+    def _replace_unusable(self) -> None:
+        """Begins a new generation where Chroma can't start on this one or can't read it, with a growing pause."""
         if self._server.failed_starts >= FAILED_STARTS:
-            self._begin_anew(f"Chroma does not start on {self._generation_folder()}.")
-
-    def _begin_anew(self, why: str) -> None:
-        """Begins a new generation, once: a new one that fails too is not at fault."""
-        if not self._blamed:
-            log.warning("%s The index is made anew", why)
-            self._blamed = True
+            self._damage = f"Chroma does not stay up on {self._generation_folder()}."
+        if self._damage and time.monotonic() >= self._next_rebuild:
+            log.warning("%s The index is made anew", self._damage)
             self.rebuild()
+            self._damage = ""
+            self._next_rebuild = time.monotonic() + self._rebuild_pause
+            self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
 
     def _prove(self) -> None:
         """Compares counts, then asks for a few vectors by themselves. A failure begins a new generation."""

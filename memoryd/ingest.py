@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.ledger import ConversationRow, FileRow, FileState, NewFile, NewPassage, TurnRow
+from memoryd.memory_folder import MemoryFolder
 from memoryd.passages import DatedTurn, Passage, make_passages
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ FORWARD = timedelta(days=31)
 PIPELINE = 1
 
 
+# The latest time that SQLite can hold; a file from the year 2262 or later counts as of then.
+LATEST_NS = 2**63 - 1
 # A time that no file has: the next scan reads the file again.
 AGAIN = -1
 
@@ -70,6 +73,7 @@ class Ingest:
         batch_size: int,
     ) -> None:
         self._memory = memory
+        self._folder = MemoryFolder(memory)
         self._ledger = ledger
         self._embedder = embedder
         self._words = words
@@ -99,6 +103,8 @@ class Ingest:
         try:
             status = file.lstat()
         except (FileNotFoundError, NotADirectoryError):
+            # A folder that is not there is no deletion of what is in it.
+            self._folder.check()
             if self._ledger.files.remove(path):
                 log.info("%s is gone: taken out of the memory", path)
             return
@@ -134,7 +140,7 @@ class Ingest:
         return FileRow(
             path=path,
             size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
+            mtime_ns=min(status.st_mtime_ns, LATEST_NS),
             state=FileState.INDEXED,
             owner=self._users.owner_of(path),
         )
@@ -234,7 +240,7 @@ def folder_time(day: str, mtime: float) -> datetime:
         day: the day folder's name.
         mtime: when the file was written, seconds since 1970.
     """
-    written = datetime.fromtimestamp(mtime).astimezone()
+    written = datetime.fromtimestamp(min(mtime, LATEST_NS / 1e9)).astimezone()
     match = DAY_FOLDER.match(day)
     digits = (match and match["digits"]) or ""
     dates: list[date] = []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from memoryd.errors import StoreError
+from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ class Journal:
     """
 
     def __init__(self, memory: Path) -> None:
-        self._memory = memory
+        self._folder = MemoryFolder(memory)
         self._lock = threading.Lock()
 
     def append(self, user: str, conversation_id: str, turns: Sequence[Utterance]) -> str:
@@ -60,8 +61,9 @@ class Journal:
         path = f"day{when:%m%d}/{user}/{when:%Y-%m-%d}_{name}.jsonl"
         data = "".join(_line(conversation_id, turn) for turn in turns).encode()
         with self._lock:
+            self._folder.check()
             try:
-                _append(self._memory / path, data)
+                _append(self._folder.root / path, data)
             except OSError as error:
                 raise StoreError(
                     f"The conversation could not be written to {path}: {error.strerror}. "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +20,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from memoryd.errors import StoreError
-from memoryd.ingest import UnsettledError, printable
+from memoryd.ingest import LATEST_NS, UnsettledError, printable
+from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,6 +124,8 @@ class Watcher:
         self._rescan = rescan_seconds
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
+        self._urgent: deque[str] = deque()
+        self._folder = MemoryFolder(root)
         self._next_scan = float("-inf")
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -171,6 +175,8 @@ class Watcher:
         now = self._clock.monotonic()
         with self._lock:
             self._pending[path] = _Pending(self._signature(path), now if settled else now + self._settle)
+        if settled:
+            self._urgent.append(path)
         self._wake.set()
 
     def rescan(self) -> None:
@@ -180,12 +186,26 @@ class Watcher:
         self._wake.set()
 
     def step(self) -> float:
-        """Does what is due now; returns the seconds until something more is."""
+        """Does what is due now; returns the seconds until something more is.
+
+        Raises:
+            StoreError: the memory folder is not there.
+        """
+        try:
+            self._folder.check()
+        except StoreError:
+            # Notices stop with the folder and do not come again with it.
+            self._rescan = min(self._rescan or BLIND_RESCAN_SECONDS, BLIND_RESCAN_SECONDS)
+            self._next_scan = float("-inf")
+            raise
         if self._clock.monotonic() >= self._next_scan:
             self._scan()
         for path in self._due():
             if self._stopping.is_set():
                 break
+            while self._urgent:
+                # What was just said must not wait behind an import.
+                self._take(self._urgent.popleft())
             self._take(path)
         now = self._clock.monotonic()
         with self._lock:
@@ -204,7 +224,7 @@ class Watcher:
                 log.exception("the watcher stumbled and goes on")
                 self._stumble = str(error)
                 pause = RETRY_SECONDS
-            self._wake.wait(min(pause, 3600.0))
+            self._wake.wait(min(pause, BLIND_RESCAN_SECONDS))
 
     def _notice(self, path: Path, is_folder: bool) -> None:
         try:
@@ -280,6 +300,8 @@ class Watcher:
         """Reads one file; it counts as waiting until it is in the ledger."""
         with self._lock:
             taken = self._pending.get(path)
+        if taken is None:
+            return
         try:
             self._read(path)
         except UnsettledError:
@@ -301,7 +323,7 @@ class Watcher:
             status = (self._root / path).lstat()
         except OSError:
             return None
-        return status.st_size, status.st_mtime_ns
+        return status.st_size, min(status.st_mtime_ns, LATEST_NS)
 
 
 def ignored(path: str) -> bool:

@@ -13,6 +13,13 @@ LONGEST_TEXT = 1_000_000
 def _said(text: str) -> str:
     if not text.strip():
         raise ValueError("nothing is said in it")
+    return _whole(text)
+
+
+def _whole(text: str) -> str:
+    """JSON can hold half of a character (a lone surrogate), UTF-8 can't."""
+    if text.encode(errors="replace").decode() != text:
+        raise ValueError("it holds half a character (a lone surrogate)")
     return text
 
 
@@ -122,7 +129,7 @@ class NewTurn(Wire):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Literal["user", "assistant", "system", "tool"] = "user"
-    speaker: str | None = None
+    speaker: Annotated[str, AfterValidator(_whole)] | None = Field(default=None, max_length=200)
     time: Moment | None = None
     text: Said = Field(max_length=LONGEST_TEXT)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import identity_view, replay_view
@@ -14,6 +15,7 @@ from memoryd_client.models import IdentityView, ReplayList, ReplayRequest, Repla
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+Version = Annotated[int, Path(ge=0, le=2**63 - 1)]
 
 
 @router.get("/api/identity")
@@ -26,7 +28,9 @@ def identity(daemon: DaemonOf, _user: UserOf) -> IdentityView:
 
 
 @router.get("/api/identity/{version}")
-def identity_version(version: int, daemon: DaemonOf, _user: UserOf) -> IdentityView:
+def identity_version(
+    version: Annotated[int, Path(ge=0, le=2**63 - 1)], daemon: DaemonOf, _user: UserOf
+) -> IdentityView:
     """One version; it never changes."""
     row = daemon.ledger.identities.get(version)
     if row is None:

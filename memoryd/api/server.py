@@ -49,7 +49,14 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         finally:
             await asyncio.to_thread(served.stop)
 
-    app = FastAPI(title="memoryd", version=__version__, lifespan=lifespan)
+    app = FastAPI(
+        title="memoryd",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     add_problem_handlers(app)
     for part in (health, ask, search, conversations, identity, status):
         app.include_router(part.router)

@@ -7,6 +7,7 @@ collections that its user may see, and merges.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from memoryd.chroma.server import ChromaServer, RemoteChroma
 
+# A full disk is no damage: what is there is whole, and there is no room for another.
+NO_SPACE = re.compile(r"disk is full|No space left|File too large", re.IGNORECASE)
 CALL_TIMEOUT_S = 20.0
 SERVER_TIMEOUT_S = 2.0
 # Two unit vectors of one text may differ by this much after Chroma's arithmetic.
@@ -152,7 +155,7 @@ class ChromaIndex:
             with self._lock:
                 self._client = None
                 self._collections.clear()
-            if isinstance(error, ChromaError):
+            if isinstance(error, ChromaError) and not NO_SPACE.search(str(error)):
                 raise IndexDamagedError(f"Chroma can't read its index: {error}.") from error
             raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
 

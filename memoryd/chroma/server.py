@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -27,6 +29,8 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 HEARTBEAT_EVERY_S = 0.05
 START_LIMIT_S = 60.0
+# A child that lives so long was not at fault from the start.
+STEADY_S = 60.0
 STOP_LIMIT_S = 10.0
 
 
@@ -106,14 +110,18 @@ class ChromaServer:
             if self._await_heartbeat(self._process, url):
                 self._url = url
                 self._up.set()
-                self.failed_starts = 0
-                pause = FIRST_PAUSE_S
                 log.info("chroma serves %s", folder.name)
             else:
-                self.failed_starts += 1
                 _end(self._process)
+            answered = time.monotonic()
             code = self._process.wait()
             self._up.clear()
+            if time.monotonic() - answered > STEADY_S or code == -signal.SIGKILL:
+                self.failed_starts = 0
+                pause = FIRST_PAUSE_S
+            else:
+                # It did not start, or fell over the first questions: torn files do either.
+                self.failed_starts += 1
             if not self._stopping.is_set():
                 log.warning("chroma ended with code %s; it starts again in %g s", code, pause)
                 self._stopping.wait(pause)

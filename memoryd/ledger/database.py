@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -181,7 +181,9 @@ class Database:
             self._closed = True
             while not self._readers.empty():
                 self._readers.get_nowait().close()
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # On a full disk the log stays beside the file, and the next start reads it.
+            with suppress(sqlite3.Error):
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
 
     def _reader(self) -> sqlite3.Connection:

@@ -291,7 +291,8 @@ def test_a_question_too_long_for_the_model_is_told_what_to_do(home: Home) -> Non
     being = Being(home, Short("llama"))
     with pytest.raises(BadRequestError, match=r"100 tokens.*Ask in fewer words"):
         being.ask("두부는 어디에서 자?")
-    assert [record["role"] for record in being.written()] == ["user"]
+    # It will be put in other words; kept, it would stand in the history once for each try.
+    assert being.written() == []
 
 
 # Who answers.

@@ -339,3 +339,10 @@ def test_turns_without_a_time_take_their_neighbours(home: Home) -> None:
     )
     assert [turn.time.astimezone(SEOUL).hour for turn in home.turns()] == [10, 10, 10, 11]
     assert home.said() == ["하나.", "둘.", "셋.", "넷."]
+
+
+def test_a_file_from_the_far_future_is_read(home: Home) -> None:
+    file = home.put("day0310/a.txt", "두부는 창가에서 잔다.")
+    os.utime(file, (10_500_000_000, 10_500_000_000))
+    home.ingest.read("day0310/a.txt")
+    assert home.ledger.files.totals().indexed == 1

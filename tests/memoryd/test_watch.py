@@ -471,3 +471,29 @@ def test_without_notices_the_folder_is_compared_often(tmp_path: Path) -> None:
     watcher.stop()
     assert "inotify watch limit reached" in watcher.fault
     assert watcher.step() <= BLIND_RESCAN_SECONDS
+
+
+def test_what_was_just_said_does_not_wait_behind_an_import(tmp_path: Path) -> None:
+    (tmp_path / "day0315").mkdir()
+    for name in ("a", "b", "c", "said"):
+        (tmp_path / "day0315" / f"{name}.txt").write_text("안녕", encoding="utf-8")
+    read: list[str] = []
+
+    def take(path: str) -> None:
+        if not read:
+            watcher.note("day0315/said.txt", settled=True)
+        read.append(path)
+
+    watcher = Watcher(
+        root=tmp_path,
+        events=FakeFileEvents(),
+        read=take,
+        known=dict,
+        clock=FakeClock(),
+        settle_seconds=0.0,
+        rescan_seconds=0.0,
+    )
+    watcher.note("day0315/a.txt")
+    watcher.step()
+    assert read[:2] == ["day0315/a.txt", "day0315/said.txt"]
+    assert sorted(read) == [f"day0315/{name}.txt" for name in ("a", "b", "c", "said")]
