@@ -30,7 +30,13 @@ class Utterance:
     citations: tuple[str, ...] | None = None
 
 
-def assemble(conversation_id: str, utterances: Iterable[Utterance], *, title: str = "") -> Conversation:
+def assemble(
+    conversation_id: str,
+    utterances: Iterable[Utterance],
+    *,
+    title: str = "",
+    remarks: tuple[str, ...] = (),
+) -> Conversation:
     """Number the utterances in order; blank ones are left out.
 
     Half a surrogate pair, which JSON can hold and UTF-8 can't, becomes U+FFFD.
@@ -49,7 +55,7 @@ def assemble(conversation_id: str, utterances: Iterable[Utterance], *, title: st
         )
         for index, one in enumerate(said)
     )
-    return Conversation(id=conversation_id, turns=turns, title=_storable(title))
+    return Conversation(id=conversation_id, turns=turns, title=_storable(title), remarks=remarks)
 
 
 def own_id(source: Source) -> str:

@@ -71,11 +71,13 @@ class Conversation:
     Attributes:
         id: the id that the file gave, else one made from the file's name.
         title: a heading for people, or an empty string.
+        remarks: what the loader left out on purpose, one sentence each; nothing is left out without a word.
     """
 
     id: str
     turns: tuple[Turn, ...]
     title: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

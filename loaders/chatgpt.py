@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from loaders.assemble import Utterance, assemble, own_id
 from loaders.base import Role, UnreadableError
-from loaders.parsing import epoch_time, parse_json
+from loaders.parsing import epoch_time, parse_json, record, string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from loaders.base import Conversation, Source
-
-    Record = dict[str, object]
+    from loaders.parsing import Record
 
 _OPENING: Final = re.compile(r'\s*(?:\[\s*)?\{\s*"')
 _MAPPING: Final = re.compile(r'"mapping"\s*:')
@@ -67,17 +66,17 @@ class ChatGPTLoader:
 
 def _conversation(entry: Record, name: str) -> Conversation:
     began = epoch_time(entry.get("create_time"))
-    messages = (_record(node.get("message")) for node in _shown_branch(entry))
+    messages = (record(node.get("message")) for node in _shown_branch(entry))
     return assemble(
-        _text(entry.get("conversation_id")) or _text(entry.get("id")) or name,
+        string(entry.get("conversation_id")) or string(entry.get("id")) or name,
         [_utterance(message, began) for message in messages if not _is_hidden(message)],
-        title=_text(entry.get("title")),
+        title=string(entry.get("title")),
     )
 
 
 def _shown_branch(entry: Record) -> Iterator[Record]:
     """The nodes from the root to the current one; a circle of parents is cut where it closes."""
-    nodes = {key: _record(node) for key, node in _record(entry.get("mapping")).items()}
+    nodes = {key: record(node) for key, node in record(entry.get("mapping")).items()}
     key = entry.get("current_node")
     if not isinstance(key, str) or key not in nodes:
         key = _latest_leaf(nodes)
@@ -94,25 +93,25 @@ def _latest_leaf(nodes: dict[str, Record]) -> str | None:
     leaves = [key for key in nodes if key not in parents] or list(nodes)
 
     def written(key: str) -> float:
-        time = epoch_time(_record(nodes[key].get("message")).get("create_time"))
+        time = epoch_time(record(nodes[key].get("message")).get("create_time"))
         return float("-inf") if time is None else time.timestamp()
 
     return max(reversed(leaves), key=written, default=None)
 
 
 def _is_hidden(message: Record) -> bool:
-    hidden = _record(message.get("metadata")).get("is_visually_hidden_from_conversation")
-    return bool(hidden) or _record(message.get("content")).get("content_type") in _NEVER_SAID
+    hidden = record(message.get("metadata")).get("is_visually_hidden_from_conversation")
+    return bool(hidden) or record(message.get("content")).get("content_type") in _NEVER_SAID
 
 
 def _utterance(message: Record, began: datetime | None) -> Utterance:
     """One message; without a time of its own it takes the conversation's."""
-    author = _record(message.get("author"))
+    author = record(message.get("author"))
     return Utterance(
-        id=_text(message.get("id")) or None,
+        id=string(message.get("id")) or None,
         role=_role(author.get("role")),
-        speaker=_text(author.get("name")) or None,
-        text=_said(_record(message.get("content"))),
+        speaker=string(author.get("name")) or None,
+        text=_said(record(message.get("content"))),
         time=epoch_time(message.get("create_time")) or began,
     )
 
@@ -127,19 +126,11 @@ def _said(content: Record) -> str:
     parts = content.get("parts")
     if isinstance(parts, list):
         return "\n".join(filter(None, map(_part, parts)))
-    return _text(content.get("text")) or _text(content.get("result"))
+    return string(content.get("text")) or string(content.get("result"))
 
 
 def _part(part: object) -> str:
     """A string as it is, a transcription's text, and a note such as `[image]` for what is no text."""
-    record = _record(part)
-    kind = _text(record.get("content_type")).removesuffix("_asset_pointer").replace("_", " ")
-    return _text(part) or _text(record.get("text")) or (f"[{kind or 'attachment'}]" if record else "")
-
-
-def _record(value: object) -> Record:
-    return cast("Record", value) if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    fields = record(part)
+    kind = string(fields.get("content_type")).removesuffix("_asset_pointer").replace("_", " ")
+    return string(part) or string(fields.get("text")) or (f"[{kind or 'attachment'}]" if fields else "")

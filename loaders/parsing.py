@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from loaders.base import UnreadableError
 
 if TYPE_CHECKING:
     from loaders.base import Source
+
+    Record = dict[str, object]
 
 
 def parse_json(text: str) -> object:
@@ -64,6 +66,31 @@ def parse_time(text: str) -> datetime:
             f'"{text[:40]}" is no ISO 8601 time such as 2026-03-15T21:04:00+09:00'
         ) from error
     return time
+
+
+def wall_clock(time: datetime) -> datetime | None:
+    """A naive time as this machine's clock on the wall showed it, made aware; None where UTC has no such date."""
+    try:
+        aware = time.astimezone()
+        aware.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return aware
+
+
+def record(value: object) -> Record:
+    """The value where it is a JSON object, else an empty one."""
+    return cast("Record", value) if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[object]:
+    """The value where it is a JSON array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def string(value: object) -> str:
+    """The value where it is a JSON string, else an empty one."""
+    return value if isinstance(value, str) else ""
 
 
 def epoch_time(seconds: object) -> datetime | None:
