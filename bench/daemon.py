@@ -15,12 +15,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from memoryd_client import Client, ClientError, NotReadyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from memoryd_client.models import Counts
@@ -40,6 +40,27 @@ class DaemonError(Exception):
     """The daemon ended or did not get there; the message carries the end of its log."""
 
 
+class Started(Protocol):
+    """A started process: what `subprocess.Popen` is."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        ...
+
+    def kill(self) -> None:
+        """Ends it."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; `subprocess.TimeoutExpired` where it runs longer than so many seconds."""
+        ...
+
+
 class Daemon:
     """One scratch folder and the daemon that runs on it.
 
@@ -48,6 +69,7 @@ class Daemon:
         embedder: the value of `embedding.model`.
         language_models: whether any is loaded; search does without.
         memory: a folder to copy the first memories from.
+        settings: `section__key` → value, of the configuration besides.
     """
 
     def __init__(
@@ -57,13 +79,14 @@ class Daemon:
         embedder: str = "bundled",
         language_models: bool = True,
         memory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.memory = scratch / "memory"
         self.state = scratch / "state"
         self.log = scratch / "daemon.log"
         self.port = _free_port()
         self._scratch = scratch
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._groups: list[int] = []
         manifest = scratch / "manifest"
         shutil.copytree(REPOSITORY / "manifest", manifest)
@@ -84,6 +107,7 @@ class Daemon:
             "MEMORYD_LLM__DEFAULT": "bundled",
             "MEMORYD_LLM__ENABLED": str(language_models).lower(),
         }
+        self._environment |= {f"MEMORYD_{key.upper()}": value for key, value in (settings or {}).items()}
 
     def __enter__(self) -> Self:
         return self
@@ -100,17 +124,7 @@ class Daemon:
 
     def start(self) -> None:
         """Starts the process; it is not waited for."""
-        command = [str(Path(sys.executable).with_name("memoryd")), "run"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                cwd=self._scratch,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = self._launch()
         self._groups.append(self._process.pid)
 
     def stop(self) -> None:
@@ -190,6 +204,19 @@ class Daemon:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(["The end of the daemon's log:", *lines[-LOG_TAIL_LINES:]])
 
+    def _launch(self) -> Started:
+        command = [str(Path(sys.executable).with_name("memoryd")), "run"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self._scratch,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
     def _wait(self, reached: Callable[[], bool], what: str, seconds: float, poll: float) -> None:
         deadline = time.monotonic() + seconds
         while not reached():
@@ -215,7 +242,7 @@ class Daemon:
         finally:
             connection.close()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> Started:
         if self._process is None:
             raise DaemonError("The daemon is not running; start it first.")
         return self._process
