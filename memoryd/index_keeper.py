@@ -1,6 +1,6 @@
 """Keeps Chroma in step with the ledger: proves it at start, feeds it the outbox, begins a new generation.
 
-start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving
+start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving, all are asked
                │ no                          │ no                 │ no
                ▼                             └────────┬───────────┘
          read every file again                 refill the outbox
@@ -8,7 +8,8 @@ start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled ve
                               ▼
                  generation + 1, in an empty folder; recall says `degraded` until it is full
 
-A folder that Chroma can't even open (three starts in a row failed) is made anew like one that lies.
+A folder that Chroma can't even open (three starts in a row failed) is made anew like one that lies. Every new child is
+proven again: the one before it may have been killed in the middle of a write.
 """
 
 from __future__ import annotations
@@ -24,25 +25,29 @@ import numpy as np
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, MemorydError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
     from memoryd.ledger import Ledger, OutboxRow
+    from memoryd.ledger.vectors import Stored
 
 log = logging.getLogger(__name__)
 
 PIPELINE = "pipeline"
 GENERATION = "generation"
 BUILDING = "building"
-SAMPLES = 8
+# Asked for themselves before the index is trusted; a smaller memory is asked whole. The rest follows in idle moments.
+SAMPLES = 1000
+ASKED_AT_ONCE = 100
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 0.5
 # Between two generations begun for damage; doubled each time that the new one takes nothing.
 FIRST_REBUILD_PAUSE_S = 60.0
 LONGEST_REBUILD_PAUSE_S = 1800.0
 DRAIN_SECONDS = 3.0
+CHILD_TIMEOUT_S = 2.0
 STOP_LIMIT_S = 10.0
 
 
@@ -84,6 +89,9 @@ class IndexKeeper:
         self._next_rebuild = 0.0
         self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
+        self._proven_child = 0
+        # The last row that was asked for itself since the child came up; None when all were.
+        self._asked: int | None = 0
         self.index = open_index(self.generation)
 
     @property
@@ -112,7 +120,9 @@ class IndexKeeper:
             total = self._ledger.files.totals().passages
             fed = max(0, total - self._ledger.outbox.count())
             return f"the vector index is being made anew ({fed} of {total} passages)"
-        if not self.proven.is_set():
+        if not self._server.answers:
+            return self._fault or "the Chroma child does not answer yet"
+        if not self._is_proven():
             return self._fault or "the vector index is being checked"
         return self._fault or None
 
@@ -174,15 +184,18 @@ class IndexKeeper:
         while not self._stopping.is_set():
             try:
                 self._replace_unusable()
-                if not self.proven.is_set():
+                if not self._is_proven():
                     self._prove()
                 took = self.feed()
+                if not took:
+                    self._ask_the_rest()
                 self._fault = ""
                 if took:
                     self._rebuild_pause = FIRST_REBUILD_PAUSE_S
             except IndexDamagedError as error:
                 self._fault = self._damage = str(error)
-                self._stopping.wait(RETRY_SECONDS)
+                if time.monotonic() < self._next_rebuild:
+                    self._stopping.wait(RETRY_SECONDS)
                 continue
             except IndexUnavailableError as error:
                 log.debug("%s", error)
@@ -210,27 +223,52 @@ class IndexKeeper:
             self._next_rebuild = time.monotonic() + self._rebuild_pause
             self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
 
+    def _is_proven(self) -> bool:
+        return self.proven.is_set() and self._server.starts == self._proven_child
+
     def _prove(self) -> None:
-        """Compares counts, then asks for a few vectors by themselves. A failure begins a new generation."""
-        if self._ledger.setting(BUILDING):
-            self.proven.set()
-            return
-        waiting = self._ledger.outbox.count()
-        for owner, expected in self._ledger.outbox.expected(self._embedder).items():
-            held = self.index.count(owner)
-            if abs(held - expected) > waiting:
-                log.warning("chroma holds %d vectors of %d: it is made anew", held, expected)
-                self.rebuild()
-                break
-        else:
-            if not waiting and not self._samples_found():
-                log.warning("chroma does not find what it holds: it is made anew")
-                self.rebuild()
+        """Compares counts, then asks for many vectors by themselves.
+
+        Raises:
+            IndexDamagedError: a failure; a new generation begins.
+        """
+        self._server.url(CHILD_TIMEOUT_S)
+        child = self._server.starts
+        if not self._ledger.setting(BUILDING):
+            self._compare_counts()
+            self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))
+        self._asked = 0
+        self._proven_child = child
         self.proven.set()
 
-    def _samples_found(self) -> bool:
-        samples = self._ledger.vectors.sample(self._embedder, SAMPLES)
-        return all(self.index.finds_itself(owner, vector) for owner, _, vector in samples)
+    def _ask_the_rest(self) -> None:
+        """Asks for the next vectors by themselves; after the last one, the counts are compared once more."""
+        if self._asked is None or self._ledger.setting(BUILDING):
+            return
+        with self._lock:
+            part = self._ledger.vectors.after(self._embedder, self._asked, ASKED_AT_ONCE)
+            self._ask_for(part)
+            if not part:
+                self._compare_counts()
+        self._asked = part[-1].row if part else None
+
+    def _compare_counts(self) -> None:
+        """Chroma must hold as many vectors as the ledger, but for what waits in the outbox."""
+        expected = self._ledger.outbox.expected(self._embedder)
+        held = {owner: self.index.count(owner) for owner in expected}
+        # Read last: a file that comes in meanwhile makes more wait, and is no fault of Chroma's.
+        waiting = self._ledger.outbox.count()
+        for owner, count in expected.items():
+            if abs(held[owner] - count) > waiting:
+                raise IndexDamagedError(f"Chroma holds {held[owner]} vectors of {count}.")
+
+    def _ask_for(self, stored: Sequence[Stored]) -> None:
+        """Every one of these vectors must be its own nearest."""
+        for owner in dict.fromkeys(each.owner for each in stored):
+            vectors = [each.vector for each in stored if each.owner == owner]
+            for at in range(0, len(vectors), ASKED_AT_ONCE):
+                if not self.index.find_themselves(owner, np.stack(vectors[at : at + ASKED_AT_ONCE])):
+                    raise IndexDamagedError("Chroma does not find what it holds.")
 
     def _finish_building(self) -> None:
         if (

@@ -111,10 +111,10 @@ class FakeVectorIndex:
         self._reach()
         return len(self.vectors.get(owner, {}))
 
-    def finds_itself(self, owner: str, vector: NDArray[np.float32]) -> bool:
-        """Whether the vector is its own nearest."""
-        nearest = self.query([owner], vector, 1)
-        return bool(nearest) and nearest[0][1] > 1.0 - 1e-3
+    def find_themselves(self, owner: str, vectors: NDArray[np.float32]) -> bool:
+        """Whether every vector is its own nearest."""
+        nearest = [self.query([owner], vector, 1) for vector in vectors]
+        return all(each and each[0][1] > 1.0 - 1e-3 for each in nearest)
 
     def _reach(self) -> None:
         if self.broken:

@@ -211,17 +211,17 @@ class Rounds:
         untouched = {
             path for path, signature in signatures(self.victim.memory).items() if known.get(path) == signature
         }
-        stable = [(turn, word) for turn, word in self._stable.items() if there.get(turn) in untouched]
+        stable = [(turn, text) for turn, text in self._stable.items() if there.get(turn) in untouched]
         return self._probe(self._chance.sample(stable, min(PROBES, len(stable))), "at once")
 
     def _probe(self, asked: list[tuple[str, str]], when: str) -> list[str]:
         wrong = []
         with self.victim.client(timeout=20.0) as client:
-            for turn, word in asked:
-                answer = client.search(f"Where is the {word}?", k=5)
+            for turn, text in asked:
+                answer = client.search(text, k=5)
                 self.score.degraded_answers += answer.degraded is not None
                 if turn not in {each.id for hit in answer.hits for each in hit.turns}:
-                    wrong.append(f"{when}: {word} ({turn}) is not found")
+                    wrong.append(f"{when}: {turn} is not found by its words {text!r}")
         return wrong
 
     def _ask_around(self) -> list[str]:
@@ -239,11 +239,11 @@ class Rounds:
         return wrong
 
     def _probeable(self) -> dict[str, str]:
-        """Turn id → the made-up word that it alone holds."""
+        """Turn id → its words, where it alone holds its made-up word."""
         turns = on_disk(self.victim.memory)
         often = words_in(turns)
         return {
-            turn: word
+            turn: text
             for path, turn, text in turns
             for word in words_in([(path, turn, text)])
             if often[word] == 1 and word in self._driver.words

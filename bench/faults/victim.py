@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 COLD_EVERY = 10
 # What `memoryd run` imports sooner or later.
-IMPORTED = ["memoryd.api.server", "memoryd.opening", "memoryd.bundled", "sentence_transformers", "chromadb"]
+IMPORTED = [
+    "transformers.models.bert.modeling_bert",
+    "memoryd.api.server",
+    "memoryd.opening",
+    "memoryd.bundled",
+    "sentence_transformers",
+    "chromadb",
+]
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -28,10 +29,14 @@ def main() -> None:
     # Waits for a child of a daemon that was killed a moment ago; that one is dying.
     fcntl.flock(lock, fcntl.LOCK_EX)
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
-    from chromadb.cli.cli import app
+    # What chromadb's own `chroma` command calls, without the second that it takes to import chromadb: recall is
+    # degraded for as long as a child takes to come back.
+    import chromadb_rust_bindings
 
-    sys.argv = ["chroma", "run", "--path", str(folder), "--host", "127.0.0.1", "--port", port]
-    app()
+    with suppress(KeyboardInterrupt):
+        chromadb_rust_bindings.cli(
+            ["chroma", "run", "--path", str(folder), "--host", "127.0.0.1", "--port", port]
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The Chroma child, supervised: started, asked for its heartbeat, started again with a growing pause.
 
 start(folder) ──▶ child ──heartbeat──▶ url
-                    └─ ends ─▶ wait 0.5 s, 1 s, … 30 s ─▶ child
+                    ├─ ends ─▶ wait 0.5 s, 1 s, … 30 s ─▶ child
+                    └─ is silent for 30 s ─▶ killed ─▶ the same
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 HEARTBEAT_EVERY_S = 0.05
+HEARTBEAT_TIMEOUT_S = 5.0
 START_LIMIT_S = 60.0
+# A child that hangs holds every call up; one that writes its index may be slow for a while.
+LIVENESS_EVERY_S = 5.0
+SILENCE_LIMIT_S = 30.0
 # A child that lives so long was not at fault from the start.
 STEADY_S = 60.0
 STOP_LIMIT_S = 10.0
@@ -38,6 +43,8 @@ class RemoteChroma:
     """A Chroma server that somebody else runs (`store.chroma_url`)."""
 
     failed_starts = 0
+    starts = 0
+    answers = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -60,10 +67,12 @@ class ChromaServer:
 
     Attributes:
         failed_starts: children in a row that ended before they answered: what a torn folder makes of them.
+        starts: children that have answered; each may hold something else than the one before it.
     """
 
     def __init__(self, *, max_file_bytes: int) -> None:
         self.failed_starts = 0
+        self.starts = 0
         self._max_file_bytes = max_file_bytes
         self._up = threading.Event()
         self._stopping = threading.Event()
@@ -91,6 +100,11 @@ class ChromaServer:
             )
         return self._url
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is a child that has answered."""
+        return self._up.is_set()
+
     def stop(self) -> None:
         """Ends the child: asks, waits ten seconds, kills."""
         self._stopping.set()
@@ -103,29 +117,38 @@ class ChromaServer:
 
     def _supervise(self, folder: Path) -> None:
         pause = FIRST_PAUSE_S
-        while not self._stopping.is_set():
-            port = _free_port()
-            self._process = self._spawn(folder, port)
-            url = f"http://127.0.0.1:{port}"
-            if self._await_heartbeat(self._process, url):
-                self._url = url
-                self._up.set()
-                log.info("chroma serves %s", folder.name)
-            else:
-                _end(self._process)
-            answered = time.monotonic()
-            code = self._process.wait()
-            self._up.clear()
-            if time.monotonic() - answered > STEADY_S or code == -signal.SIGKILL:
-                self.failed_starts = 0
-                pause = FIRST_PAUSE_S
-            else:
-                # It did not start, or fell over the first questions: torn files do either.
-                self.failed_starts += 1
-            if not self._stopping.is_set():
-                log.warning("chroma ended with code %s; it starts again in %g s", code, pause)
-                self._stopping.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+        # One client, without certificates and proxies: httpx reads the machine's certificates for each new one, a
+        # tenth of a second of work, and the daemon's first questions had to wait for that.
+        with httpx.Client(verify=False, trust_env=False, timeout=HEARTBEAT_TIMEOUT_S) as client:  # noqa: S501
+            while not self._stopping.is_set():
+                code, lived = self._one_child(folder, client)
+                if lived > STEADY_S or code == -signal.SIGKILL:
+                    self.failed_starts = 0
+                    pause = FIRST_PAUSE_S
+                else:
+                    # It did not start, or fell over the first questions: torn files do either.
+                    self.failed_starts += 1
+                if not self._stopping.is_set():
+                    log.warning("chroma ended with code %s; it starts again in %g s", code, pause)
+                    self._stopping.wait(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _one_child(self, folder: Path, client: httpx.Client) -> tuple[int, float]:
+        """Starts a child and stays with it; returns its exit code and for how long it answered, in seconds."""
+        port = _free_port()
+        process = self._process = self._spawn(folder, port)
+        heartbeat = f"http://127.0.0.1:{port}/api/v2/heartbeat"
+        if self._await_heartbeat(process, client, heartbeat):
+            self._url = f"http://127.0.0.1:{port}"
+            self.starts += 1
+            self._up.set()
+            log.info("chroma serves %s", folder.name)
+        else:
+            _end(process)
+        answered = time.monotonic()
+        code = self._watch_over(process, client, heartbeat)
+        self._up.clear()
+        return code, time.monotonic() - answered
 
     def _spawn(self, folder: Path, port: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "memoryd.chroma.child", str(folder), str(port), str(os.getpid())]
@@ -137,15 +160,36 @@ class ChromaServer:
             env={**os.environ, "ANONYMIZED_TELEMETRY": "False", "RUST_LOG": "error"},
         )
 
-    def _await_heartbeat(self, process: subprocess.Popen[bytes], url: str) -> bool:
-        for _ in range(int(START_LIMIT_S / HEARTBEAT_EVERY_S)):
+    def _await_heartbeat(
+        self, process: subprocess.Popen[bytes], client: httpx.Client, heartbeat: str
+    ) -> bool:
+        deadline = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline:
             if self._stopping.wait(HEARTBEAT_EVERY_S) or process.poll() is not None:
                 return False
+            if _beats(client, heartbeat):
+                return True
+        return False
+
+    def _watch_over(self, process: subprocess.Popen[bytes], client: httpx.Client, heartbeat: str) -> int:
+        """Waits for a child's end, and ends one that says nothing for too long. Returns its exit code."""
+        heard = time.monotonic()
+        while True:
             try:
-                if httpx.get(f"{url}/api/v2/heartbeat", timeout=5).is_success:
-                    return True
-            except httpx.HTTPError:
-                continue
+                return process.wait(LIVENESS_EVERY_S)
+            except subprocess.TimeoutExpired:
+                pass
+            if self._stopping.is_set() or _beats(client, heartbeat):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > SILENCE_LIMIT_S:
+                log.warning("chroma has said nothing for %g s and is killed", SILENCE_LIMIT_S)
+                process.kill()
+
+
+def _beats(client: httpx.Client, heartbeat: str) -> bool:
+    try:
+        return client.get(heartbeat).is_success
+    except httpx.HTTPError:
         return False
 
 

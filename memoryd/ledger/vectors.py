@@ -5,7 +5,7 @@ Numpy is imported where it is used: the routes import the ledger, and the port o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 EMBEDDED_TEXTS = "embedded_texts"
 # SQLite takes at most 32,766 values in one statement.
 CHUNK = 1000
+
+
+class Stored(NamedTuple):
+    """A passage's row number, its owner and its vector, (d,) float32."""
+
+    row: int
+    owner: str
+    vector: NDArray[np.float32]
 
 
 class VectorStore:
@@ -100,17 +108,25 @@ class VectorStore:
                 best = sorted(best, key=lambda pair: (-pair[1], pair[0]))[:k]
         return best
 
-    def sample(self, embedder: str, count: int) -> list[tuple[str, str, NDArray[np.float32]]]:
-        """(owner, passage id, vector) of a few passages spread over the ledger, to prove an index with."""
+    def sample(self, embedder: str, count: int) -> list[Stored]:
+        """A few passages spread over the ledger that the index should hold, to prove it with."""
+        with self._database.read() as connection:
+            (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+        return self._held(embedder, "p.id % ? = 0 ORDER BY p.id DESC", max(1, total // count), count)
+
+    def after(self, embedder: str, row: int, count: int) -> list[Stored]:
+        """The next passages after a row that the index should hold, in the order of their rows."""
+        return self._held(embedder, "p.id > ? ORDER BY p.id", row, count)
+
+    def _held(self, embedder: str, which: str, value: int, count: int) -> list[Stored]:
+        """Passages that Chroma has taken: none that waits in the outbox."""
         import numpy as np
 
         with self._database.read() as connection:
-            (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-            step = max(1, total // count)
             rows = connection.execute(
-                """SELECT p.owner, p.passage_id, v.vector FROM passages p
-                   JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
-                   WHERE p.id % ? = 0 ORDER BY p.id DESC LIMIT ?""",
-                (embedder, step, count),
+                f"""SELECT p.id, p.owner, v.vector FROM passages p
+                    JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
+                    WHERE p.passage_id NOT IN (SELECT passage_id FROM outbox) AND {which} LIMIT ?""",
+                (embedder, value, count),
             ).fetchall()
-        return [(row["owner"], row["passage_id"], np.frombuffer(row["vector"], "<f4")) for row in rows]
+        return [Stored(row["id"], row["owner"], np.frombuffer(row["vector"], "<f4")) for row in rows]

@@ -32,6 +32,8 @@ class FakeServer:
     """Makes the folder that it is started on, as Chroma does, and remembers it."""
 
     failed_starts: int = 0
+    starts: int = 1
+    answers: bool = True
     folders: list[str] = field(default_factory=list)
     stopped: bool = False
 

@@ -82,14 +82,30 @@ def test_an_empty_ledger_has_nothing_near(ledger: Ledger) -> None:
     assert ledger.vectors.sample(EMBEDDER, 8) == []
 
 
-def test_samples_are_stored_vectors_of_several_passages(ledger: Ledger) -> None:
+def test_samples_are_what_the_index_should_hold(ledger: Ledger) -> None:
     put(ledger, PATH, *TEXTS)
     put(ledger, "day0315/jihoon/own.txt", "own", owner="jihoon")
+    empty_outbox(ledger)
+    put(ledger, "day0316/new.txt", "waiting")
     samples = ledger.vectors.sample(EMBEDDER, 8)
+    stored = [vector(text) for text in (*TEXTS, "own")]
     assert 4 <= len(samples) <= 8
-    for owner, passage, stored in samples:
-        assert owner == ("jihoon" if passage.endswith("own") else "")
-        np.testing.assert_array_equal(stored, vector(passage.rpartition(":")[2]))
+    for each in samples:
+        (text,) = [
+            text for text, own in zip((*TEXTS, "own"), stored, strict=True) if (own == each.vector).all()
+        ]
+        assert each.owner == ("jihoon" if text == "own" else "")
+
+
+def test_all_that_the_index_should_hold_is_walked_through_in_steps(ledger: Ledger) -> None:
+    put(ledger, PATH, *TEXTS)
+    empty_outbox(ledger)
+    put(ledger, "day0316/new.txt", "waiting")
+    row, walked = 0, []
+    while part := ledger.vectors.after(EMBEDDER, row, 2):
+        walked += [each.vector.tobytes() for each in part]
+        row = part[-1].row
+    assert walked == [vector(text).tobytes() for text in TEXTS]
 
 
 def test_a_vector_comes_back_bit_for_bit(ledger: Ledger) -> None:
