@@ -24,17 +24,15 @@ FILES = 60
 BURST = 8
 BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 SYLLABLES = ("ba", "ke", "mi", "ro", "tu", "za", "lo", "fi", "ne", "gu", "pa", "wi", "do", "shu", "va", "hy")
-KEPT = ("lantern", "연필", "compass", "자전거", "kettle", "우표 책", "drum", "화분", "telescope", "실타래")
-PLACES = (
-    "다락에",
-    "in the attic",
-    "부엌 서랍에",
-    "by the river",
-    "차고에",
-    "under the stairs",
-    "옥상에",
-    "at the mill",
-)
+KEPT = """
+    lantern, 연필, compass, 자전거, kettle, 우표 책, drum, 화분, telescope, 실타래, passport, 찻잔, accordion, 망치,
+    chessboard, 손전등, umbrella, 도장, typewriter, 벽시계, sleeping bag, 바둑판
+"""
+PLACES = """
+    다락에, in the attic, 부엌 서랍에, by the river, 차고에, under the stairs, 옥상에, at the mill, 할머니 댁에,
+    behind the piano, 사무실 금고에, in locker nine, 베란다에, at Tobias's, 현관 옆에, on the boat
+"""
+CHATS = 40
 
 
 @dataclass(slots=True)
@@ -165,7 +163,7 @@ class Driver:
         return f"Where is the {self._chance.choice(self.words or ['key'])}?"
 
     def _conversation(self) -> str:
-        return f"chat-{self._chance.randint(1, 5)}"
+        return f"chat-{self._chance.randint(1, CHATS)}"
 
     def _day(self) -> str:
         return f"day{self._chance.randint(1, 12):02d}{self._chance.randint(1, 28):02d}"
@@ -184,8 +182,8 @@ class Driver:
     def _text(self) -> str:
         word = "".join(self._chance.choices(SYLLABLES, k=5))
         self.words.append(word)
-        what, where = self._chance.choice(KEPT), self._chance.choice(PLACES)
-        return f"The {word} {what} is {where}, shelf {self._chance.randint(1, 99)}."
+        what, where = (self._chance.choice(names.split(",")).strip() for names in (KEPT, PLACES))
+        return f"The {what} is {where}: {word}. Ask for {word}, shelf {self._chance.randint(1, 99)}."
 
     def _write(self, file: Path, turns: list[dict[str, str]]) -> None:
         """In one step, or in place as plain editors do; what a full disk cuts off is not left behind."""

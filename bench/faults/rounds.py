@@ -43,6 +43,7 @@ class Score:
     unopenable: int = 0
     wrong: int = 0
     unsaved: int = 0
+    untold: int = 0
     degraded_answers: int = 0
     generations: int = 0
     answering_s: list[float] = field(default_factory=list)
@@ -55,6 +56,10 @@ class Score:
         self.duplicated += len(found.duplicated)
         self.wrong += len(found.wrong)
 
+    def bad(self) -> int:
+        """How much is not as it should be."""
+        return self.lost + self.duplicated + self.unopenable + self.wrong + self.unsaved + self.untold
+
     def fields(self) -> dict[str, object]:
         """For the JSON line."""
         return {
@@ -64,6 +69,7 @@ class Score:
             "unopenable": self.unopenable,
             "wrong_after_recovery": self.wrong,
             "acknowledged_not_on_disk": self.unsaved,
+            "trouble_not_told": self.untold,
             "index_made_anew": self.generations,
             "degraded_answers": self.degraded_answers,
             "answering_s": _summary(self.answering_s),
@@ -79,7 +85,7 @@ class Rounds:
         self.victim = victim
         self.score = Score()
         self.ledger = LedgerView(victim.state)
-        self._driver = driver
+        self.driver = driver
         self._chance = chance
         self._stable: dict[str, str] = {}
 
@@ -94,13 +100,13 @@ class Rounds:
         """A round: things happen, and in the midst of them the daemon, its Chroma child or both are killed."""
         target = self._chance.choice(("daemon", "chroma", "both"))
         asks = self._chance.random() < ASKING_SHARE
-        self.act_and(lambda: self._strike(target), asks=self._models_ready())
+        self.act_and(lambda: self.strike(target), asks=self._models_ready())
         if target != "chroma":
             self.victim.give_models(enabled=asks)
             if self._chance.random() < AGAIN_SHARE:
                 self.victim.start()
-                self._pause(self._chance.uniform(0.0, LONGEST_START_S))
-                self._strike("daemon")
+                self.pause(self._chance.uniform(0.0, LONGEST_START_S))
+                self.strike("daemon")
         self.recover(target)
 
     def act_and(self, strike: Callable[[], None], *, asks: bool = False) -> None:
@@ -116,7 +122,7 @@ class Rounds:
         try:
             with self.victim.client(timeout=20.0) as client:
                 while not fallen.wait(self._chance.choice(PAUSES_S)):
-                    self._driver.act(client, asks=asks)
+                    self.driver.act(client, asks=asks)
         finally:
             timer.join()
 
@@ -156,7 +162,8 @@ class Rounds:
         )
         return not found.all()
 
-    def _strike(self, target: str) -> None:
+    def strike(self, target: str) -> None:
+        """`kill -9` of the daemon, of its Chroma child, or of both in either order."""
         hit = False
         first = self._chance.random() < 0.5
         if target == "chroma" or (target == "both" and first):
@@ -171,22 +178,27 @@ class Rounds:
             return any(model.state == "ready" for model in client.ready().models)
         return False
 
+    def in_step(self) -> bool:
+        """Whether the ledger knows every file as it is, Chroma has everything, and recall trusts it."""
+        with suppress(sqlite3.Error, ClientError, OSError):
+            return (
+                self.ledger.files() == signatures(self.victim.memory)
+                and not self.ledger.outbox()
+                and not self._degraded()
+                and self.victim.chroma() is not None
+            )
+        return False
+
     def _wait_whole(self, deadline: float) -> None:
-        """Until the ledger knows every file as it is, Chroma has everything, and recall trusts it."""
+        """Until all is in step."""
         while True:
-            with suppress(sqlite3.Error, ClientError):
-                if (
-                    self.ledger.files() == signatures(self.victim.memory)
-                    and not self.ledger.outbox()
-                    and not self._degraded()
-                    and self.victim.chroma()
-                ):
-                    return
+            if self.in_step():
+                return
             if not self.victim.alive:
                 raise DaemonError(f"The daemon ended.\n{self.victim.log_tail()}")
             if time.monotonic() > deadline:
                 raise DaemonError(f"It is not whole again after {RECOVERY_LIMIT_S:g} s: {self._state()}")
-            self._pause(POLL_S)
+            self.pause(POLL_S)
 
     def _state(self) -> str:
         """What is amiss, for people."""
@@ -205,20 +217,21 @@ class Rounds:
 
     def _probe_at_once(self) -> list[str]:
         """What was there before and has not been touched since is found from the first moment on."""
-        there = {turn: path for path, turn, _ in on_disk(self.victim.memory)}
         # A file that has moved or changed meanwhile may be read anew right now.
         known = self.ledger.files()
-        untouched = {
-            path for path, signature in signatures(self.victim.memory).items() if known.get(path) == signature
-        }
-        stable = [(turn, text) for turn, text in self._stable.items() if there.get(turn) in untouched]
+        files = signatures(self.victim.memory)
+        stable = [
+            (turn, text)
+            for path, turn, text in on_disk(self.victim.memory)
+            if self._stable.get(turn) == text and known.get(path) == files[path]
+        ]
         return self._probe(self._chance.sample(stable, min(PROBES, len(stable))), "at once")
 
     def _probe(self, asked: list[tuple[str, str]], when: str) -> list[str]:
         wrong = []
         with self.victim.client(timeout=20.0) as client:
             for turn, text in asked:
-                answer = client.search(text, k=5)
+                answer = client.search(text, k=10)
                 self.score.degraded_answers += answer.degraded is not None
                 if turn not in {each.id for hit in answer.hits for each in hit.turns}:
                     wrong.append(f"{when}: {turn} is not found by its words {text!r}")
@@ -231,7 +244,7 @@ class Rounds:
             self._chance.sample(sorted(alive.items()), min(PROBES, len(alive))), "after recovery"
         )
         there = words_in(on_disk(self.victim.memory))
-        gone = [word for word in self._driver.words if word not in there]
+        gone = [word for word in self.driver.words if word not in there]
         with self.victim.client(timeout=20.0) as client:
             for word in self._chance.sample(gone, min(PROBES, len(gone))):
                 hits = client.search(f"Where is the {word}?", k=20).hits
@@ -246,7 +259,7 @@ class Rounds:
             turn: text
             for path, turn, text in turns
             for word in words_in([(path, turn, text)])
-            if often[word] == 1 and word in self._driver.words
+            if often[word] == 1 and word in self.driver.words
         }
 
     def _remember_stable(self) -> None:
@@ -255,7 +268,7 @@ class Rounds:
     def _count_unsaved(self) -> None:
         """What was acknowledged as saved is on disk."""
         texts = {text for _, _, text in on_disk(self.victim.memory)}
-        for conversation, text in self._driver.saved.turns:
+        for conversation, text in self.driver.saved.turns:
             if text and text not in texts:
                 self.score.unsaved += 1
                 sys.stderr.write(f"  acknowledged and not on disk: {conversation}: {text}\n")
@@ -275,7 +288,8 @@ class Rounds:
         self.open()
 
     @staticmethod
-    def _pause(seconds: float) -> None:
+    def pause(seconds: float) -> None:
+        """Lets time pass."""
         threading.Event().wait(seconds)
 
 

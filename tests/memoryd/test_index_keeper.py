@@ -408,3 +408,64 @@ def test_an_index_that_recall_could_not_use_is_proven_again(bench: Bench) -> Non
     bench.indexes[1] = keeper.index = cast("Any", DamagedIndex())
     keeper.doubt()
     until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+
+
+def test_a_new_child_is_proven_before_it_is_trusted(bench: Bench) -> None:
+    """Found by bench.faults: only the daemon's own start had the index proven, not that of a new child."""
+    read_all(bench)
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None and not bench.ledger.outbox.count())
+    bench.indexes[1].vectors[""].popitem()
+    bench.server.starts += 1
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+def test_without_a_child_recall_is_told_so_at_once(bench: Bench) -> None:
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None)
+    bench.server.answers = False
+    assert keeper.degraded() == "the Chroma child does not answer yet"
+
+
+def test_what_the_first_proof_did_not_ask_for_is_asked_for_in_idle_moments(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "SAMPLES", 1)
+    monkeypatch.setattr(index_keeper, "ASKED_AT_ONCE", 1)
+    read_all(bench)
+    bench.in_step()
+    torn = bench.indexes[1].vectors[""]
+    torn[passage_id(PATH, "one")] = vector("something else")
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+    np.testing.assert_array_equal(bench.indexes[2].vectors[""][passage_id(PATH, "one")], vector("one"))
+
+
+class BusyIndex(FakeVectorIndex):
+    """While it is counted, a file comes in."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def count(self, owner: str) -> int:
+        put(self._ledger, "day0316/new.txt", "four", "five")
+        return super().count(owner)
+
+
+def test_a_file_that_comes_in_while_the_index_is_proven_is_no_fault_of_the_index(bench: Bench) -> None:
+    """Found by bench.faults: a memory that was written to while the daemon started was indexed anew."""
+    read_all(bench)
+    bench.in_step()
+    busy = BusyIndex(bench.ledger)
+    busy.vectors = bench.indexes[1].vectors
+    bench.indexes[1] = busy
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None and not bench.ledger.outbox.count())
+    assert keeper.generation == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import count
@@ -12,11 +15,13 @@ import numpy as np
 import pytest
 
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma, VectorIndex
+from memoryd.chroma import index as index_module
 from memoryd.errors import IndexUnavailableError
 from memoryd.testing import FakeVectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -220,6 +225,47 @@ def test_an_answer_that_makes_no_sense_is_an_unavailable_index() -> None:
         finally:
             stumbling.shutdown()
             thread.join(10)
+
+
+def test_a_server_that_never_answers_is_unavailable_in_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_module, "CALL_TIMEOUT_S", 0.1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        index = open_index(RemoteChroma(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        with pytest.raises(IndexUnavailableError, match="timed out"):
+            index.count("")
+
+
+@pytest.mark.parametrize("call", ["upsert", "delete", "query", "count", "find_themselves"])
+def test_every_call_to_a_child_that_hangs_ends_in_a_bounded_time(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "CALL_TIMEOUT_S", 2.0)
+    server = ChromaServer(max_file_bytes=2**30)
+    server.start(tmp_path / "g0001")
+    server.url(60)
+    assert server._process is not None
+    try:
+        index = open_index(server)
+        index.upsert("", ids(3), vectors(3))
+        monkeypatch.setattr(index_module, "CALL_TIMEOUT_S", 0.1)
+        index._client._server._session.timeout = 0.1
+        os.kill(server._process.pid, signal.SIGSTOP)
+        calls: dict[str, Callable[[], object]] = {
+            "upsert": lambda: index.upsert("", ids(3), vectors(3)),
+            "delete": lambda: index.delete("", ids(1)),
+            "query": lambda: index.query([""], vectors(1)[0], 1),
+            "count": lambda: index.count(""),
+            "find_themselves": lambda: index.find_themselves("", vectors(3)),
+        }
+        with pytest.raises(IndexUnavailableError, match="timed out"):
+            calls[call]()
+    finally:
+        os.kill(server._process.pid, signal.SIGCONT)
+        server.stop()
 
 
 def test_the_broken_fake_fails_as_an_unreachable_chroma_does() -> None:

@@ -90,6 +90,7 @@ def test_a_killed_child_is_started_again_and_the_index_answers(server: ChromaSer
     assert index.count("") == 4
     assert index.query([""], vectors[2], 1)[0][0] == "c"
     assert server.failed_starts == 0
+    assert server.starts == 2
 
 
 def test_stopping_ends_the_child_and_the_thread(server: ChromaServer, tmp_path: Path) -> None:
@@ -156,6 +157,59 @@ def test_a_child_that_ends_before_it_answers_is_counted(
     assert until(lambda: server.failed_starts >= 2)
     with pytest.raises(IndexUnavailableError):
         server.url(0)
+
+
+def test_the_pause_before_each_new_start_grows(
+    server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(server_module, "LONGEST_PAUSE_S", 0.02)
+    (tmp_path / "g0001").write_text("a file in the way")
+    server.start(tmp_path / "g0001")
+    assert until(lambda: server.failed_starts >= 3)
+    server.stop()
+    pauses = [message.split("again in ")[1] for message in caplog.messages if "again in" in message]
+    assert pauses[:3] == ["0.01 s", "0.02 s", "0.02 s"]
+
+
+def test_a_child_that_hangs_is_killed_and_another_one_answers(
+    server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by bench.faults: only a child's end was noticed, never its silence."""
+    server.start(tmp_path / "g0001")
+    server.url(PATIENCE_S)
+    assert server.answers
+    first, starts = pid_of(server), server.starts
+    monkeypatch.setattr(server_module, "HEARTBEAT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(server_module, "SILENCE_LIMIT_S", 0.2)
+    os.kill(first, signal.SIGSTOP)
+    assert until(lambda: not alive(first))
+    assert until(lambda: server.starts == starts + 1)
+    assert httpx.get(f"{server.url(PATIENCE_S)}/api/v2/heartbeat").is_success
+    assert server.failed_starts == 0
+
+
+def test_no_file_of_chromas_grows_past_the_limit(tmp_path: Path) -> None:
+    """One grew to 45 GB in a trial: a loop in Chroma must not fill the disk."""
+    limit = 600_000
+    server = ChromaServer(max_file_bytes=limit)
+    try:
+        server.start(tmp_path / "g0001")
+        index = ChromaIndex(
+            server, instance="test", embedder="fake", dimension=64, generation=1, sync_threshold=10
+        )
+        server.url(PATIENCE_S)
+        rows = np.random.default_rng(1).normal(size=(100, 64)).astype(np.float32)
+
+        def fill() -> None:
+            for batch in range(60):
+                index.upsert("", [f"p_{batch}_{place}" for place in range(100)], rows)
+
+        with pytest.raises(IndexUnavailableError):
+            fill()
+        assert max(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= limit
+    finally:
+        server.stop()
 
 
 def test_a_server_elsewhere_is_neither_started_nor_stopped(tmp_path: Path) -> None:
