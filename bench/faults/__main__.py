@@ -59,14 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if result["passed"] else 1
 
 
-def run(folder: Path, number: int, *, seed: int, damage: bool = False) -> dict[str, object]:
-    """So many kills, or rounds of damage; the result's fields."""
+def run(
+    folder: Path, number: int, *, seed: int, damage: bool = False, files: int = FIRST_FILES
+) -> dict[str, object]:
+    """So many kills, or rounds of damage, on a memory that begins with so many files; the result's fields."""
     begun = time.monotonic()
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk")) if damage else None
         victim = stack.enter_context(Victim(disk or folder, SETTINGS))
+        # What the daemon says must not be what the full disk swallows.
+        victim.log = folder / "daemon.log"
         driver = Driver(random.Random(seed + 1), victim.memory)  # noqa: S311  (dice, no secret)
-        driver.fill(FIRST_FILES)
+        driver.fill(files)
         rounds = Rounds(victim, driver, random.Random(seed))  # noqa: S311
         rounds.open()
         if damage:

@@ -6,6 +6,7 @@ Every turn holds a made-up word that no other turn has, so that it can be asked 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ FILES = 60
 BURST = 8
 BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 SYLLABLES = ("ba", "ke", "mi", "ro", "tu", "za", "lo", "fi", "ne", "gu", "pa", "wi", "do", "shu", "va", "hy")
+MADE_UP = re.compile(rf"\b(?:{'|'.join(SYLLABLES)}){{5}}\b")
 KEPT = """
     lantern, 연필, compass, 자전거, kettle, 우표 책, drum, 화분, telescope, 실타래, passport, 찻잔, accordion, 망치,
     chessboard, 손전등, umbrella, 도장, typewriter, 벽시계, sleeping bag, 바둑판
@@ -160,7 +162,7 @@ class Driver:
         return self._chance.choice(files) if files else None
 
     def _question(self) -> str:
-        return f"Where is the {self._chance.choice(self.words or ['key'])}?"
+        return f"What was {self._chance.choice(self.words or ['said'])} about?"
 
     def _conversation(self) -> str:
         return f"chat-{self._chance.randint(1, CHATS)}"

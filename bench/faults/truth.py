@@ -6,7 +6,6 @@ Read beside the daemon, not through it: the files with a parser of our own, the 
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
+
+from bench.faults.driver import MADE_UP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,4 +192,4 @@ def _chroma(url: str, expected: dict[str, bytes]) -> list[str]:
 
 def words_in(turns: Iterable[Turn]) -> Counter[str]:
     """How many turns hold each made-up word."""
-    return Counter(word for _, _, text in turns for word in set(re.findall(r"\b[a-z]{8,}\b", text)))
+    return Counter(word for _, _, text in turns for word in set(MADE_UP.findall(text)))

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,8 +131,10 @@ def notify_systemd(state: str) -> None:
 def _greet(address: Sequence[object]) -> None:
     command = Path(sys.argv[0])
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command.name
-    sys.stdout.write(
-        f"memoryd listens on http://{address[0]}:{address[1]}. Memory and models load behind it.\n"
-        f'In another window:  {shown} status    {shown} ask "보리 예방접종은 언제야?"\n'
-    )
-    sys.stdout.flush()
+    # Where the output goes to a file on a full disk, nobody is greeted, and the daemon comes up all the same.
+    with suppress(OSError):
+        sys.stdout.write(
+            f"memoryd listens on http://{address[0]}:{address[1]}. Memory and models load behind it.\n"
+            f'In another window:  {shown} status    {shown} ask "보리 예방접종은 언제야?"\n'
+        )
+        sys.stdout.flush()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -69,6 +72,16 @@ def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     server.notify_systemd("READY=1")
 
 
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    asked = False
+
+    def write(self, _text: str) -> int:
+        self.asked = True
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     for name in ("memory", "manifest"):
@@ -90,6 +103,14 @@ def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
     assert f"server.port: 127.0.0.1:{port}" in message
     assert "Address already in use" in message
     assert "MEMORYD_SERVER__PORT" in message
+
+
+def test_a_greeting_that_a_full_disk_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by bench.faults: the daemon ended at its start because its output could not be written."""
+    full = Full()
+    monkeypatch.setattr(sys, "stdout", full)
+    server._greet(("127.0.0.1", 7777))
+    assert full.asked
 
 
 def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
