@@ -411,7 +411,7 @@ def test_an_index_that_recall_could_not_use_is_proven_again(bench: Bench) -> Non
 
 
 def test_a_new_child_is_proven_before_it_is_trusted(bench: Bench) -> None:
-    """Found by bench.faults: only the daemon's own start had the index proven, not that of a new child."""
+    """Found here: only the daemon's own start had the index proven, not that of a new child."""
     read_all(bench)
     keeper = bench.keeper()
     keeper.start()
@@ -459,7 +459,7 @@ class BusyIndex(FakeVectorIndex):
 
 
 def test_a_file_that_comes_in_while_the_index_is_proven_is_no_fault_of_the_index(bench: Bench) -> None:
-    """Found by bench.faults: a memory that was written to while the daemon started was indexed anew."""
+    """Found here: a memory that was written to while the daemon started was indexed anew."""
     read_all(bench)
     bench.in_step()
     busy = BusyIndex(bench.ledger)

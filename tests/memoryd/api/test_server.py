@@ -106,7 +106,7 @@ def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
 
 
 def test_a_greeting_that_a_full_disk_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found by bench.faults: the daemon ended at its start because its output could not be written."""
+    """Found by `bench.faults`: the daemon ended at its start because its output could not be written."""
     full = Full()
     monkeypatch.setattr(sys, "stdout", full)
     server._greet(("127.0.0.1", 7777))

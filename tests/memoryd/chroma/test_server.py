@@ -175,7 +175,7 @@ def test_the_pause_before_each_new_start_grows(
 def test_a_child_that_hangs_is_killed_and_another_one_answers(
     server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found by bench.faults: only a child's end was noticed, never its silence."""
+    """Found here: only a child's end was noticed, never its silence."""
     server.start(tmp_path / "g0001")
     server.url(PATIENCE_S)
     assert server.answers
