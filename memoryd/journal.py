@@ -111,7 +111,7 @@ def _append(file: Path, data: bytes) -> None:
             raise
     if fresh:
         for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
 def _mend_tail(file: Path, out: IO[bytes]) -> None:
@@ -124,7 +124,7 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
     try:
         json.loads(tail)
     except ValueError:
-        with file.with_name(f".{file.name}.torn").open("ab") as aside:
+        with torn_aside(file).open("ab") as aside:
             aside.write(tail + b"\n")
         out.truncate(size - len(tail))
     else:
@@ -132,7 +132,12 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
         out.write(b"\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def torn_aside(file: Path) -> Path:
+    """Where half a line of a conversation's file is set aside."""
+    return file.with_name(f".{file.name}.torn")
+
+
+def sync_folder(folder: Path) -> None:
     """Makes a new name in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -4,9 +4,10 @@ files ─▶ conversations ─▶ turns
               └─────────▶ passages ─▶ lexical (FTS5)
                               ├─────▶ vectors (by embedder and text, so nothing is embedded twice)
                               └─────▶ outbox ─▶ Chroma
-identities, replays, counters, settings
+identities, replays, erasures, counters, settings
 """
 
+from memoryd.ledger.erasures import ErasureRow, ErasureState, Taken
 from memoryd.ledger.ledger import Ledger
 from memoryd.ledger.rows import (
     ConversationRow,
@@ -23,6 +24,8 @@ from memoryd.ledger.rows import (
 
 __all__ = [
     "ConversationRow",
+    "ErasureRow",
+    "ErasureState",
     "FileRow",
     "FileState",
     "FoundPassage",
@@ -32,5 +35,6 @@ __all__ = [
     "NewPassage",
     "OutboxRow",
     "ReplayRow",
+    "Taken",
     "TurnRow",
 ]
