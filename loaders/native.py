@@ -4,9 +4,9 @@
      "text": "…", "citations": ["p7"], "title": "…"}
 
 Only `text` must be there. `role` defaults to user, `conversation` to the file's name; its first `title` is the
-conversation's; other fields are ignored. A file may hold many conversations. A last line that breaks off without a line end is a write in
-progress or a crash: it is left out, the others are kept, and the file is read again when it changes. Any
-other damaged line makes the file unreadable, by number.
+conversation's; other fields are ignored. A file may hold many conversations. A last line that breaks off
+without a line end is a write in progress or a crash: it is left out, the others are kept, and the file is read
+again when it changes. Any other damaged line makes the file unreadable, by number.
 """
 
 from __future__ import annotations

@@ -310,4 +310,3 @@ def _clean_aside(cut: Cut, conversation_id: str) -> None:
     else:
         aside.unlink()
         sync_folder(aside.parent)
-

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from memoryd.errors import StoreError
 from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -48,7 +49,8 @@ class Journal:
 
     def __init__(self, memory: Path) -> None:
         self._folder = MemoryFolder(memory)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._erased: list[str] = []
 
     def append(self, user: str, conversation_id: str, turns: Sequence[Utterance]) -> str:
         """Writes turns and syncs them to disk; returns the file's path below `memory/`.
@@ -70,6 +72,31 @@ class Journal:
                     "Free the disk or mend its permissions; nothing of it was kept."
                 ) from error
         return path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is written by others until it ends."""
+        with self._lock:
+            yield
+
+    @property
+    def erasures(self) -> int:
+        """How many conversations were erased since the start: a moment to compare with."""
+        return len(self._erased)
+
+    def erased_since(self, moment: int) -> list[str]:
+        """The ids of the conversations that were erased since then."""
+        return self._erased[moment:]
+
+    def note_erased(self, conversation_id: str) -> None:
+        """Lets those who are about to write know that this conversation is gone."""
+        self._erased.append(conversation_id)
+
+    def paths_of(self, conversation_id: str) -> list[str]:
+        """The files that were written for a conversation, read yet or not."""
+        name = SAFE_NAME.sub("_", conversation_id)
+        files = self._folder.root.glob(f"day*/*/????-??-??_{name}.jsonl")
+        return sorted(file.relative_to(self._folder.root).as_posix() for file in files)
 
 
 def new_conversation_id() -> str:

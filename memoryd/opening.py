@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
+from memoryd.erase import Eraser
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
@@ -40,6 +41,7 @@ class Memory:
     recall: Recall
     brain: EchoBrain
     schedule: Schedule
+    eraser: Eraser
 
 
 def open_memory(
@@ -70,10 +72,16 @@ def open_memory(
         max_tokens=config.passages.max_tokens,
         batch_size=config.embedding.batch_size,
     )
+    reading = threading.Lock()
+
+    def read(path: str) -> None:
+        with reading:
+            ingest.read(path)
+
     watcher = Watcher(
         root=config.paths.memory,
         events=WatchdogEvents(),
-        read=ingest.read,
+        read=read,
         known=ledger.files.known,
         clock=clock,
         settle_seconds=config.watch.settle_seconds,
@@ -103,8 +111,27 @@ def open_memory(
     schedule = Schedule(
         cron=config.replay.cron, timezone=config.replay.timezone, replay=lambda: loop.replay("schedule")
     )
+    eraser = Eraser(
+        ledger=ledger,
+        paths=config.paths,
+        users=users,
+        journal=journal,
+        reading=reading,
+        watcher=watcher,
+        keeper=keeper,
+        brain=brain,
+        generators=generators.values(),
+        loop=loop,
+        clock=clock,
+    )
     return Memory(
-        embedder=embedder, keeper=keeper, watcher=watcher, recall=recall, brain=brain, schedule=schedule
+        embedder=embedder,
+        keeper=keeper,
+        watcher=watcher,
+        recall=recall,
+        brain=brain,
+        schedule=schedule,
+        eraser=eraser,
     )
 
 

@@ -142,6 +142,11 @@ class Sought:
         names: ids and file names of the conversation; sought whole.
         vectors: that no other passage has.
         beside: (conversation id, text) of everything that rightly stays.
+
+    Attributes:
+        count: fragments that are sought.
+        shared: fragments that are not, because others have said them too.
+        elsewhere: ids of the conversations that have.
     """
 
     def __init__(
@@ -153,19 +158,23 @@ class Sought:
         beside: Iterable[tuple[str, str]] = (),
     ) -> None:
         wanted = sorted(fragments(texts) | {name for name in names if len(name) >= SHORTEST})
-        self._forms: dict[bytes, int] = {}
+        sought: dict[bytes, int] = {}
         for number, fragment in enumerate(wanted):
             for form in written_forms(fragment):
-                self._forms.setdefault(form, number)
-        held = _held_beside(Seeker(self._forms), beside)
-        self.shared = {number for numbers in held.values() for number in numbers}
-        self.elsewhere = sorted(name for name in held if name)
-        own = {form: number for form, number in self._forms.items() if number not in self.shared}
-        self.texts = [form for form in own if form in {wanted[number].encode() for number in own.values()}]
+                sought.setdefault(form, number)
+        held = _held_beside(Seeker(sought), beside)
+        shared = {number for numbers in held.values() for number in numbers}
+        self.shared = len(shared)
+        self.elsewhere = tuple(sorted(name for name in held if name))
+        own = {form: number for form, number in sought.items() if number not in shared}
         for number, vector in enumerate(vectors, start=len(wanted)):
             own[vector[:VECTOR_BYTES]] = number
         self.count = len(set(own.values()))
         self._seeker = Seeker(own)
+
+    def stands_in(self, data: bytes) -> bool:
+        """Whether any of it stands in these bytes."""
+        return bool(self._seeker.find_in([data]))
 
     def search(self, folder: Path) -> Search:
         """Looks through every file below a folder."""

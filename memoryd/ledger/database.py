@@ -208,7 +208,9 @@ class Database:
                 raise StoreError(
                     f"The ledger {self._file} can't be written anew: {error}. Free twice its size on the disk."
                 ) from error
-        raise StoreError(f"The ledger {self._file} is being read without end, so that its log can't be emptied.")
+        raise StoreError(
+            f"The ledger {self._file} is being read without end, so that its log can't be emptied."
+        )
 
     def close(self) -> None:
         """Writes the log back into the file and closes every connection."""

@@ -13,12 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from memoryd.ledger.files import TURN_COLUMNS, turn_row
 from memoryd.ledger.vectors import EMBEDDED_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from memoryd.ledger.database import Database
+    from memoryd.ledger.rows import TurnRow
 
 PASSAGES_OF = """
     FROM passages p JOIN conversations c ON p.conversation = c.id WHERE c.conversation_id = ?
@@ -94,15 +96,17 @@ class ErasureStore:
         """Those that are not done."""
         return [row for row in self.all() if row.state is not ErasureState.DONE]
 
-    def paths_of(self, conversation_id: str) -> list[str]:
-        """The files that hold a part of the conversation."""
+    def turns_beside(self, conversation_id: str) -> list[tuple[str, TurnRow]]:
+        """(path, turn) of the other conversations in the files that hold this one."""
         with self._database.read() as connection:
             rows = connection.execute(
-                """SELECT DISTINCT f.path FROM files f JOIN conversations c ON c.file = f.id
-                   WHERE c.conversation_id = ? ORDER BY f.path""",
-                (conversation_id,),
+                f"""SELECT f.path, {TURN_COLUMNS} FROM turns t
+                    JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
+                    WHERE c.conversation_id != ? AND f.id IN
+                        (SELECT file FROM conversations WHERE conversation_id = ?)""",
+                (conversation_id, conversation_id),
             ).fetchall()
-        return [row["path"] for row in rows]
+        return [(row["path"], turn_row(row)) for row in rows]
 
     def texts_beside(self, conversation_id: str) -> Iterator[tuple[str, str]]:
         """(conversation id, text) of all that the other conversations hold: turns, titles, words, file names."""
@@ -244,7 +248,9 @@ def _move_file(connection: sqlite3.Connection, path: str, target: str) -> None:
 
 def _drop_unused_vectors(connection: sqlite3.Connection) -> int:
     """Vectors of no passage go too: they may be of what the conversation said before it was edited."""
-    gone = connection.execute("DELETE FROM vectors WHERE key NOT IN (SELECT vector_key FROM passages)").rowcount
+    gone = connection.execute(
+        "DELETE FROM vectors WHERE key NOT IN (SELECT vector_key FROM passages)"
+    ).rowcount
     connection.execute("UPDATE counters SET value = value - ? WHERE name = ?", (gone, EMBEDDED_TEXTS))
     return gone
 
