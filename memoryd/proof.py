@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Characters. Shorter sentences ("네, 좋아요.") are everybody's; longer pieces could lie on two pages of a file.
 SHORTEST = 12
-LONGEST = 40
+LONGEST = 24
 # Of a vector, so many bytes are sought: eight numbers in a row are no other vector's.
 VECTOR_BYTES = 32
 CHUNK_BYTES = 8 * 2**20
@@ -65,7 +65,7 @@ class Search:
 
 
 def fragments(texts: Iterable[str]) -> set[str]:
-    """What of these texts is worth seeking: sentences, or lines of short ones, in pieces of at most 40 characters."""
+    """What of these texts is worth seeking: sentences, or lines of short ones, in pieces of at most 24 characters."""
     found: set[str] = set()
     for text in texts:
         for line in text.split("\n"):
