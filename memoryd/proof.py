@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # Characters. Shorter sentences ("네, 좋아요.") are everybody's; longer pieces could lie on two pages of a file.
 SHORTEST = 12
 LONGEST = 24
-# Of a vector, so many bytes are sought: eight numbers in a row are no other vector's.
-VECTOR_BYTES = 32
+# Of a vector, so many numbers in a row are sought, around its largest: they are no other vector's.
+VECTOR_NUMBERS = 32
 CHUNK_BYTES = 8 * 2**20
 # A form is known by its first eight bytes, and those by twenty bits of a product.
 KEY_BYTES = 8
@@ -168,7 +168,7 @@ class Sought:
         self.elsewhere = tuple(sorted(name for name in held if name))
         own = {form: number for form, number in sought.items() if number not in shared}
         for number, vector in enumerate(vectors, start=len(wanted)):
-            own[vector[:VECTOR_BYTES]] = number
+            own[_telling(vector)] = number
         self.count = len(set(own.values()))
         self._seeker = Seeker(own)
 
@@ -252,6 +252,13 @@ def _pieces(sentence: str) -> Iterator[str]:
         piece = sentence[at : at + step].strip()
         if len(piece) >= SHORTEST:
             yield piece
+
+
+def _telling(vector: bytes) -> bytes:
+    """The bytes of a vector's largest number and its neighbours."""
+    numbers = np.frombuffer(vector, "<f4")
+    first = max(0, min(int(np.abs(numbers).argmax()) - VECTOR_NUMBERS // 2, len(numbers) - VECTOR_NUMBERS))
+    return numbers[first : first + VECTOR_NUMBERS].tobytes()
 
 
 def _upper_escapes(escaped: str) -> str:
