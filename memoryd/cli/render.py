@@ -266,10 +266,9 @@ def erased(page: Page, seen: Erased) -> None:
     for file in seen.files:
         target = f" by {file.target}" if file.target else ""
         page.say(f"  {file.path}: {file.action}{target} ({file.note})")
-    page.say(
-        f"Lines were cut from {seen.identities:,} identity versions; identity {seen.identity_version} is in force. "
-        f"{seen.log_lines:,} log lines are gone. Index generation {seen.generation} is being filled."
-    )
+    versions = f"{seen.identities:,} identity versions"
+    page.say(f"Lines were cut from {versions}; identity {seen.identity_version} is in force.")
+    page.say(f"{seen.log_lines:,} log lines are gone. Index generation {seen.generation} is being filled.")
     proof = seen.proof
     sought = f"{proof.fragments:,} fragments and {proof.words:,} words"
     page.say(

@@ -155,3 +155,12 @@ def test_what_is_written_is_what_is_read(records: list[dict[str, object]]) -> No
         assert turn.citations == (
             tuple(cast("list[str]", record["citations"])) if "citations" in record else None
         )
+
+
+def test_the_first_title_of_a_conversation_is_its_own() -> None:
+    lines = (
+        '{"text": "하나", "conversation": "c1"}\n{"text": "둘", "conversation": "c1", "title": "텃밭"}\n'
+        '{"text": "셋", "conversation": "c1", "title": "다른"}\n{"text": "넷", "conversation": "c2", "title": 7}\n'
+    )
+    loaded = load("talk.jsonl", lines.encode())
+    assert [(each.id, each.title) for each in loaded.conversations] == [("c1", "텃밭"), ("c2", "")]

@@ -1,4 +1,4 @@
-"""A conversation leaves its file, and the others in it stay: byte for byte where the format allows, else word for word."""
+"""A conversation leaves its file; the others stay, byte for byte where the format allows, else word for word."""
 
 from __future__ import annotations
 

@@ -244,6 +244,36 @@ def test_an_exchange_is_written_once_with_what_it_was_built_from(home: Home, lla
     assert path == f"day{FakeClock().now():%m%d}/jihun/{FakeClock().now():%Y-%m-%d}_c1.jsonl"
 
 
+@pytest.mark.parametrize(
+    ("erased", "kept"),
+    [("elsewhere", ["두부는 어디에서 자?"]), ("c1", []), (None, ["두부는 어디에서 자?", "지붕 위에서 자."])],
+)
+def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
+    home: Home, llama: FakeGenerator, erased: str | None, kept: list[str]
+) -> None:
+    being = Being(home, llama)
+    events = being.brain.ask(
+        Question(user=User(id="jihun"), text="두부는 어디에서 자?", conversation_id="c1")
+    )
+    next(events)
+    if erased:
+        being.brain._journal.note_erased(erased)
+    answer = list(events)[-1]
+    assert isinstance(answer, Answer)
+    assert answer.text == "지붕 위에서 자."
+    assert answer.saved is (erased is None)
+    assert [record["text"] for record in being.written()] == kept
+
+
+def test_a_conversation_that_is_forgotten_is_not_at_hand(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    home.ledger.files.remove(being.saved[0])
+    being.brain.forget("c1")
+    being.ask("그럼 낮에는?")
+    assert [message.text for message in llama.requests[-1].messages[1:]] == ["그럼 낮에는?"]
+
+
 def test_an_answer_is_not_recalled_beside_its_sources(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
     being.ask("두부는 어디에서 자?")

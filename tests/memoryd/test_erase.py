@@ -226,14 +226,14 @@ def test_another_memory_folder_stops_it(desk: Desk) -> None:
 
 
 def test_it_waits_for_the_file_that_is_being_read(desk: Desk) -> None:
-    done = threading.Event()
-    thread = threading.Thread(target=lambda: (desk.erase(), done.set()))
+    thread = threading.Thread(target=desk.erase)
     with desk.reading:
         thread.start()
-        assert not done.wait(0.2)
+        thread.join(0.2)
+        assert thread.is_alive()
         assert SECRET in desk.home.said()
     thread.join(60)
-    assert done.is_set()
+    assert SECRET not in desk.home.said()
 
 
 # Cut short
