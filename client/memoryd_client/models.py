@@ -110,7 +110,10 @@ class Timings(Wire):
 
 
 class AskAnswer(Wire):
-    """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None."""
+    """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None.
+
+    `saved` is false where a conversation was erased meanwhile: the answer may quote it and is not kept.
+    """
 
     answer: str
     model: str

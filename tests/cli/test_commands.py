@@ -443,7 +443,7 @@ def test_erase_asks_first_and_shows_what_it_would_take(daemon: FakeDaemon, memor
     result = memoryd("erase", "c1")  # nobody answers the question
 
     assert result.exit_code == 1
-    assert result.stdout == ""
+    assert result.stdout.strip() == ""
     assert "c1: 2 turns, 2026-03-15 to 2026-03-15" in result.stderr
     assert "It begins: 지훈: 금고 이야기야." in result.stderr
     assert [request.method for request in daemon.requests] == ["GET"]

@@ -114,6 +114,7 @@ def test_the_shared_beginning_of_prompts_is_computed_once(model: ResidentModel) 
 
 def test_what_is_forgotten_is_computed_again_and_the_answer_is_the_same(model: ResidentModel) -> None:
     asked = request("오늘은 무슨 요일이야?", max_tokens=4)
+    model.forget()
     first, _ = ask(model, asked)
     _, warm = ask(model, asked)
     model.forget()

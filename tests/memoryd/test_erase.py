@@ -301,3 +301,9 @@ def test_without_the_memory_folder_the_next_start_waits(desk: Desk, monkeypatch:
     desk.finish()
     (row,) = desk.home.ledger.erasures.unfinished()
     assert row.state is ErasureState.BEGUN
+
+
+def test_the_search_is_no_formality(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memoryd.ledger.erasures.ErasureStore.compact", lambda _: None)
+    found = {each.path for each in desk.erase().proof.search.found}
+    assert "ledger.sqlite3-wal" in found
