@@ -9,6 +9,7 @@ identities, replays, counters, settings
 
 from memoryd.ledger.ledger import Ledger
 from memoryd.ledger.rows import (
+    AGAIN,
     ConversationRow,
     FileRow,
     FileState,
@@ -18,10 +19,12 @@ from memoryd.ledger.rows import (
     NewPassage,
     OutboxRow,
     ReplayRow,
+    Signature,
     TurnRow,
 )
 
 __all__ = [
+    "AGAIN",
     "ConversationRow",
     "FileRow",
     "FileState",
@@ -32,5 +35,6 @@ __all__ = [
     "NewPassage",
     "OutboxRow",
     "ReplayRow",
+    "Signature",
     "TurnRow",
 ]

@@ -107,6 +107,7 @@ MIGRATIONS = (
         error TEXT
     );
     """,
+    "ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0;",
 )
 
 
