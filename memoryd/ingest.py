@@ -167,7 +167,7 @@ class Ingest:
         day = _day(row.path)
         fallback = folder_time(day, status.st_mtime)
         conversations = []
-        for conversation in _distinct(loaded.conversations):
+        for conversation in distinct(loaded.conversations):
             turns = dated_turns(conversation.turns, fallback)
             passages = make_passages(
                 row.path,
@@ -305,7 +305,7 @@ def _turn_row(conversation_id: str, turn: DatedTurn) -> TurnRow:
     )
 
 
-def _distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
+def distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
     """An export that names two conversations alike gives the second another name."""
     distinct: dict[str, loaders.Conversation] = {}
     for conversation in conversations:
