@@ -303,9 +303,8 @@ def _show_sums(page: render.Page, sums: _Sums, memory: Path, *, dry_run: bool) -
     if sums.turns:
         would = "would go" if dry_run else "went"
         where = f"{_many(len(sums.paths), 'file')} below {memory}"
-        page.say(
-            f"{read_from}: {_many(sums.turns, 'new turn')} {would} into {where}; {sums.known:,} there already."
-        )
+        known = f"; {sums.known:,} there already" if sums.known else ""
+        page.say(f"{read_from}: {_many(sums.turns, 'new turn')} {would} into {where}{known}.")
         if not dry_run:
             page.say(
                 "A daemon that runs reads them in now, else at its next start; `memoryd files` shows how far."
