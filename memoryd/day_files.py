@@ -171,6 +171,7 @@ class DayFiles:
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         try:
             _check_no_links(self._root, file.parent)
+            made = [folder for folder in (file.parent, file.parent.parent) if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with partial.open("wb", buffering=0) as out:
@@ -186,9 +187,8 @@ class DayFiles:
             finally:
                 partial.unlink(missing_ok=True)
             sync_folder(file.parent)
-            if seen is None:
-                for folder in file.parent.parents[: len(Path(path).parts) - 1]:
-                    sync_folder(folder)
+            for folder in made:
+                sync_folder(folder.parent)
         except OSError as error:
             raise StoreError(
                 f"{path} could not be written: {error.strerror}. Free the disk or mend its permissions, then import "

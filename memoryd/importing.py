@@ -351,8 +351,8 @@ def _notes(
     ]
     if out:
         notes.append(
-            f"{out} {_turns(out)} that the export has in between {'was' if out == 1 else 'were'} taken out of {where}, "
-            "and stays out; to have all of it again, move those files away and import again"
+            f"{out} {_turns(out)} of the export {'is' if out == 1 else 'are'} missing in the middle of {where} (taken "
+            "out by somebody?) and not put back; to have all of it, move what is there out of memory/ and import again"
         )
     return notes
 

@@ -114,7 +114,7 @@ def import_files(
             continue
         if not as_json:
             page.say(_heading(name, result), style="bold")
-        before = sums.turns
+        before = sums.turns, sums.refused
         document |= {"format": result.loaded.format, "conversations": []}
         for outcome in importer.take(result):
             sums.count(outcome)
@@ -122,7 +122,7 @@ def import_files(
                 document["conversations"].append(_outcome(outcome))
             else:
                 _show_outcome(page, outcome, dry_run=dry_run)
-        if not as_json and sums.turns == before:
+        if not as_json and (sums.turns, sums.refused) == before:
             page.say("  nothing new")
     if as_json:
         show_json({"memory": str(memory), "dry_run": dry_run, **_summed(sums), "files": documents})
@@ -273,6 +273,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _show_outcome(page: render.Page, outcome: Outcome, *, dry_run: bool) -> None:
     """A line for each file written; a conversation in which nothing is new has none."""
     title = f"  {outcome.title}" if outcome.title else ""
+    name = outcome.title or outcome.conversation_id
     for each in outcome.written:
         verb = (
             ("would write" if each.new else "would add to")
@@ -281,9 +282,9 @@ def _show_outcome(page: render.Page, outcome: Outcome, *, dry_run: bool) -> None
         )
         page.say(f"  {verb} {each.path}  {_many(each.turns, 'turn')}{title}")
     for note in outcome.notes:
-        page.say(f"  note: {outcome.conversation_id}{title}: {note}", style="yellow")
+        page.say(f"  note: {name}: {note}", style="yellow")
     if outcome.refused:
-        page.say(f"  left alone: {outcome.conversation_id}{title}: {outcome.refused}", style="red")
+        page.say(f"  left alone: {name}: {outcome.refused}", style="red")
 
 
 def _summed(sums: _Sums) -> dict[str, int]:
@@ -309,7 +310,7 @@ def _show_sums(page: render.Page, sums: _Sums, memory: Path, *, dry_run: bool) -
             page.say(
                 "A daemon that runs reads them in now, else at its next start; `memoryd files` shows how far."
             )
-    else:
+    elif sums.conversations:
         page.say(f"{read_from}: nothing new; {_many(sums.known, 'turn')} there already.")
     if sums.refused:
         page.say(f"{sums.refused:,} refused or left alone, with the reason above.", style="red")

@@ -190,7 +190,7 @@ def test_a_turn_that_was_taken_out_stays_out_and_that_is_said(home: Home) -> Non
     (outcome,) = home.take(_talk(*_minutes("하나", "둘", "셋", "넷")))
     assert home.texts() == {"day0315/chatgpt_c1.jsonl": ["하나", "셋", "넷"]}
     (note,) = outcome.notes
-    assert note.startswith("1 turn that the export has in between was taken out of day0315/chatgpt_c1.jsonl")
+    assert note.startswith("1 turn of the export is missing in the middle of day0315/chatgpt_c1.jsonl")
 
 
 @pytest.mark.parametrize("numbered", [True, False])
