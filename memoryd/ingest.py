@@ -209,7 +209,7 @@ class Ingest:
 
     def _cut(self, row: FileRow, loaded: loaders.Loaded, mtime: float) -> Iterator[_Cut]:
         fallback = folder_time(day_of(row.path), mtime)
-        for conversation in _distinct(loaded.conversations):
+        for conversation in distinct(loaded.conversations):
             turns = dated(conversation, fallback)
             passages = make_passages(
                 row.path,
@@ -323,7 +323,7 @@ def _torn(loaded: loaders.Loaded, data: bytes) -> str | None:
     return None
 
 
-def _distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
+def distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
     """An export that names two conversations alike gives the second another name."""
     distinct: dict[str, loaders.Conversation] = {}
     for conversation in conversations:

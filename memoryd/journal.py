@@ -111,7 +111,7 @@ def _append(file: Path, data: bytes) -> None:
             raise
     if fresh:
         for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
 def _mend_tail(file: Path, out: IO[bytes]) -> None:
@@ -132,7 +132,7 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
         out.write(b"\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes a new name in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
