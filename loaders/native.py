@@ -3,8 +3,8 @@
     {"id": "t1", "conversation": "c1", "time": "2026-03-15T21:04:00+09:00", "role": "user", "speaker": "지훈",
      "text": "…", "citations": ["p7"], "title": "…"}
 
-Only `text` must be there. `role` defaults to user, `conversation` to the file's name; its first `title` is the
-conversation's; other fields are ignored. A file may hold many conversations. A last line that breaks off
+Only `text` must be there. `role` defaults to user, `conversation` to the file's name; a conversation's first
+`title` is its title; other fields are ignored. A file may hold many conversations. A last line that breaks off
 without a line end is a write in progress or a crash: it is left out, the others are kept, and the file is read
 again when it changes. Any other damaged line makes the file unreadable, by number.
 """
@@ -56,11 +56,13 @@ class NativeLoader:
             try:
                 conversation = _optional(record, "conversation") or own_id(source)
                 groups.setdefault(conversation, []).append(_utterance(record))
+                titles[conversation] = titles.get(conversation) or string(record.get("title"))
             except UnreadableError as error:
                 raise UnreadableError(error.reason, line=number) from error
-            if title := string(record.get("title")):
-                titles.setdefault(conversation, title)
-        return [assemble(name, said, title=titles.get(name, "")) for name, said in groups.items()]
+        return [
+            assemble(conversation, utterances, title=titles[conversation])
+            for conversation, utterances in groups.items()
+        ]
 
 
 def _records(text: str) -> Iterator[tuple[int, Record]]:

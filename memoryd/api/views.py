@@ -57,7 +57,7 @@ def file_view(row: FileRow) -> FileView:
         line=row.line,
         turns=row.turns,
         passages=row.passages,
-        size=max(row.size, 0),
+        size=max(row.signature.size, 0),
     )
 
 

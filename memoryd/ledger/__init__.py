@@ -10,6 +10,7 @@ identities, replays, erasures, counters, settings
 from memoryd.ledger.erasures import ErasureRow, ErasureState, Taken
 from memoryd.ledger.ledger import Ledger
 from memoryd.ledger.rows import (
+    AGAIN,
     ConversationRow,
     FileRow,
     FileState,
@@ -19,10 +20,12 @@ from memoryd.ledger.rows import (
     NewPassage,
     OutboxRow,
     ReplayRow,
+    Signature,
     TurnRow,
 )
 
 __all__ = [
+    "AGAIN",
     "ConversationRow",
     "ErasureRow",
     "ErasureState",
@@ -35,6 +38,7 @@ __all__ = [
     "NewPassage",
     "OutboxRow",
     "ReplayRow",
+    "Signature",
     "Taken",
     "TurnRow",
 ]

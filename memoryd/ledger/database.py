@@ -109,6 +109,7 @@ MIGRATIONS = (
         error TEXT
     );
     """,
+    "ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0;",
     """
     CREATE TABLE erasures (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -157,10 +157,14 @@ def test_what_is_written_is_what_is_read(records: list[dict[str, object]]) -> No
         )
 
 
-def test_the_first_title_of_a_conversation_is_its_own() -> None:
-    lines = (
-        '{"text": "하나", "conversation": "c1"}\n{"text": "둘", "conversation": "c1", "title": "텃밭"}\n'
-        '{"text": "셋", "conversation": "c1", "title": "다른"}\n{"text": "넷", "conversation": "c2", "title": 7}\n'
+def test_the_first_title_is_the_conversations_and_anything_else_is_none() -> None:
+    lines = _lines(
+        {"text": "하나", "conversation": "a", "title": ["?"]},
+        {"text": "둘", "conversation": "a", "title": "숫자"},
+        {"text": "셋", "conversation": "b"},
+        {"text": "넷", "conversation": "a", "title": "다른 제목"},
     )
-    loaded = load("talk.jsonl", lines.encode())
-    assert [(each.id, each.title) for each in loaded.conversations] == [("c1", "텃밭"), ("c2", "")]
+    assert [(each.id, each.title) for each in load("a.jsonl", lines).conversations] == [
+        ("a", "숫자"),
+        ("b", ""),
+    ]

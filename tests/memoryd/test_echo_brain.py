@@ -76,7 +76,7 @@ class Being:
 
     def _save(self, path: str) -> None:
         self.saved.append(path)
-        self.home.ingest.read(path)
+        self.home.read(path)
         self.clock.pass_seconds(60)
 
 
@@ -129,7 +129,7 @@ def test_the_prompt_is_identity_then_memories_then_the_question(home: Home, llam
 
 def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
     (home.root / "day0310/cat.jsonl").unlink()
-    home.ingest.read("day0310/cat.jsonl")
+    home.read("day0310/cat.jsonl")
     answer = Being(home, llama, identity=False).ask("안녕")[-1]
     assert isinstance(answer, Answer)
     assert (answer.identity_version, answer.hits) == (0, ())
