@@ -65,6 +65,7 @@ class Watch(Section):
 
     settle_seconds: float = Field(default=1.0, ge=0, le=3600)
     rescan_seconds: float = Field(default=3600.0, ge=0)
+    network_scan_seconds: float = Field(default=10.0, gt=0)
     max_file_bytes: int = Field(default=256 * 2**20, ge=1)
 
 

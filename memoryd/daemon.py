@@ -185,6 +185,7 @@ class Daemon:
     def _boot(self) -> None:
         # Numpy, httpx and torch come in here, behind the open port.
         from memoryd.boot_memory_loop import BootMemoryLoop
+        from memoryd.erase import finish_erasures
         from memoryd.ledger import Ledger
         from memoryd.opening import open_memory
 
@@ -194,6 +195,10 @@ class Daemon:
             log.exception("the ledger can't be opened")
             self._faults["ledger"] = str(error)
             return
+        try:
+            finish_erasures(self._ledger, self.config.paths, self.journal, self.clock)
+        except MemorydError:
+            log.exception("an erasure that was cut short can't be finished; the next start tries again")
         self._loop = BootMemoryLoop(
             ledger=self._ledger,
             manifest=self.config.paths.manifest,

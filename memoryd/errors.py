@@ -5,6 +5,7 @@ MemorydError                    500   exit 1
 ├── NotRunningError              –    exit 3    no daemon answers at the address
 ├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
 ├── UnauthorizedError           401   exit 5    no token, or a wrong one
+├── ForbiddenError              403   exit 5    the token's user may see it and may not change it
 ├── NotFoundError               404   exit 6    no such conversation, identity version, model
 ├── BadRequestError             422   exit 7    the request can't mean anything
 ├── NotReadyError               503   exit 8    a part is still loading; try again
@@ -62,6 +63,15 @@ class UnauthorizedError(MemorydError):
     status = 401
     exit_code = 5
     title = "A valid token is needed"
+
+
+class ForbiddenError(MemorydError):
+    """A user who may see a thing and may not change it."""
+
+    code = "forbidden"
+    status = 403
+    exit_code = 5
+    title = "Not allowed"
 
 
 class NotFoundError(MemorydError):

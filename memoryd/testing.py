@@ -116,6 +116,9 @@ class FakeVectorIndex:
         nearest = [self.query([owner], vector, 1) for vector in vectors]
         return all(each and each[0][1] > 1.0 - 1e-3 for each in nearest)
 
+    def drop_others(self) -> None:
+        """Nothing: another generation is another fake."""
+
     def _reach(self) -> None:
         if self.broken:
             raise IndexUnavailableError("The fake index is broken, as the test asked.")
@@ -151,6 +154,10 @@ class FakeGenerator:
             raise ModelNotReadyError(f"{self.name} is {self.state}")
         self.requests.append(request)
         return self._pieces(request.choices[0] if request.choices else self.answer)
+
+    def forget(self) -> None:
+        """Remembers no request."""
+        self.requests.clear()
 
     def close(self) -> None:
         """Absent after it."""

@@ -81,6 +81,7 @@ class ChromaIndex:
     ) -> None:
         self._server = server
         model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
+        self._instance = f"{instance}-"
         self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
         self._lock = threading.Lock()
@@ -121,6 +122,18 @@ class ChromaIndex:
                 query_embeddings=vectors, n_results=1, include=["distances"]
             )
             return all(distances and distances[0] < SAME_VECTOR for distances in answer["distances"])
+
+    def drop_others(self) -> None:
+        """Deletes this memory's other collections on a server elsewhere; in a child's folder there are none."""
+        if not self._server.elsewhere:
+            return
+        with self._reaching():
+            self._collection("")
+            for collection in self._client.list_collections():
+                if collection.name.startswith(self._instance) and not collection.name.startswith(
+                    f"{self._prefix}-"
+                ):
+                    self._client.delete_collection(collection.name)
 
     def _collection(self, owner: str) -> Any:
         with self._lock:

@@ -45,6 +45,7 @@ class RemoteChroma:
     failed_starts = 0
     starts = 0
     answers = True
+    elsewhere = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -69,6 +70,8 @@ class ChromaServer:
         failed_starts: children in a row that ended before they answered: what a torn folder makes of them.
         starts: children that have answered; each may hold something else than the one before it.
     """
+
+    elsewhere = False
 
     def __init__(self, *, max_file_bytes: int) -> None:
         self.failed_starts = 0

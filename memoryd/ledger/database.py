@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Each waits for readers as long as a connection waits for anything.
+COMPACT_TRIES = 4
 MIGRATIONS = (
     """
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -107,6 +109,21 @@ MIGRATIONS = (
         error TEXT
     );
     """,
+    "ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE erasures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        state TEXT NOT NULL,
+        conversation_id TEXT,
+        digest TEXT NOT NULL,
+        by TEXT NOT NULL,
+        begun_at TEXT NOT NULL,
+        done_at TEXT,
+        turns INTEGER NOT NULL,
+        fragments INTEGER NOT NULL DEFAULT 0,
+        found INTEGER
+    );
+    """,
 )
 
 
@@ -174,6 +191,27 @@ class Database:
                 connection.close()
             else:
                 self._readers.put(connection)
+
+    def compact(self) -> None:
+        """Writes the whole file anew and empties the log: no page keeps what was deleted.
+
+        Raises:
+            StoreError: no room for a second copy, or readers that don't end within `COMPACT_TRIES` half minutes.
+        """
+        with self._lock:
+            try:
+                self._writer.execute("VACUUM")
+                for _ in range(COMPACT_TRIES):
+                    (busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    if not busy:
+                        return
+            except sqlite3.Error as error:
+                raise StoreError(
+                    f"The ledger {self._file} can't be written anew: {error}. Free twice its size on the disk."
+                ) from error
+        raise StoreError(
+            f"The ledger {self._file} is being read without end, so that its log can't be emptied."
+        )
 
     def close(self) -> None:
         """Writes the log back into the file and closes every connection."""

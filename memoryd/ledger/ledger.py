@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.database import Database
+from memoryd.ledger.erasures import ErasureStore
 from memoryd.ledger.files import FileStore
 from memoryd.ledger.identities import IdentityStore
 from memoryd.ledger.outbox import Outbox
@@ -33,6 +34,7 @@ class Ledger:
         self.outbox = Outbox(self._database)
         self.search = PassageSearch(self._database)
         self.identities = IdentityStore(self._database)
+        self.erasures = ErasureStore(self._database)
 
     def setting(self, name: str) -> str | None:
         """A remembered value, or None."""

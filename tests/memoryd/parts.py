@@ -103,7 +103,12 @@ class Home:
     def remember(self, path: str, content: str | bytes, *, written: datetime = WRITTEN) -> None:
         """Writes a file and has it read."""
         self.put(path, content, written=written)
-        self.ingest.read(path)
+        self.read(path)
+
+    def read(self, *paths: str) -> None:
+        """Has files read; the first one's failure is raised."""
+        for error in self.ingest.read(paths).values():
+            raise error
 
     def feed(self) -> None:
         """Hands what waits in the outbox to the index."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memoryd.passages import DatedTurn, Kind, Passage, exchanges, make_passages
+from memoryd.ledger import TurnRow
+from memoryd.passages import Kind, Passage, exchanges, make_passages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +23,13 @@ START = datetime(2026, 3, 15, 21, 4, tzinfo=UTC)
 LONGEST = 32
 
 
-def said(*lines: tuple[str, str] | tuple[str, str, tuple[str, ...]]) -> list[DatedTurn]:
+def said(*lines: tuple[str, str] | tuple[str, str, tuple[str, ...]]) -> list[TurnRow]:
     """(speaker, text, citations) as turns, a minute apart."""
     return [
-        DatedTurn(
+        TurnRow(
             id=f"t{index}",
             index=index,
+            conversation_id="c1",
             role="user",
             speaker=line[0],
             time=START + timedelta(minutes=index),
@@ -48,11 +50,11 @@ def characters(texts: Sequence[str]) -> list[int]:
     return [len("".join(text.split())) for text in texts]
 
 
-def cut(turns: Sequence[DatedTurn], longest: int = LONGEST, path: str = "day0315/a.txt") -> list[Passage]:
+def cut(turns: Sequence[TurnRow], longest: int = LONGEST, path: str = "day0315/a.txt") -> list[Passage]:
     return make_passages(path, "c1", turns, count_tokens=count, max_tokens=longest)
 
 
-def groups(turns: Sequence[DatedTurn]) -> list[str]:
+def groups(turns: Sequence[TurnRow]) -> list[str]:
     """Who speaks in each exchange."""
     return [" ".join(turn.speaker for turn in group) for group in exchanges(turns)]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llm import ModelNotReadyError, Piece, State
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.config import Config, Llm, Paths
 from memoryd.daemon import Part
 from memoryd.echo_brain import BrainSettings, EchoBrain
+from memoryd.erase import Eraser
 from memoryd.errors import NotReadyError
 from memoryd.ingest import Ingest
 from memoryd.journal import Journal
@@ -47,6 +48,15 @@ class Memory:
     watcher: Watcher
     recall: Recall
     brain: EchoBrain
+    eraser: Eraser
+
+
+class OtherIndex:
+    """A keeper whose new generation is always the second."""
+
+    def renew(self) -> int:
+        """The number."""
+        return 2
 
 
 class StandIn:
@@ -195,7 +205,20 @@ class StandIn:
                 temperature=0.0,
             ),
         )
-        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain)
+        eraser = Eraser(
+            ledger=self.ledger,
+            paths=paths,
+            users=self.users,
+            journal=self.journal,
+            reading=threading.Lock(),
+            watcher=watcher,
+            keeper=cast("Any", OtherIndex()),
+            brain=brain,
+            generators=self.generators.values(),
+            loop=self.loop,
+            clock=self.clock,
+        )
+        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain, eraser=eraser)
 
 
 class FailingGenerator(FakeGenerator):
