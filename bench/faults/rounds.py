@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.daemon import DaemonError
-from bench.faults.truth import Differences, LedgerView, compare, on_disk, signatures, words_in
+from bench.faults.truth import PAGES_DAMAGED, Differences, LedgerView, compare, on_disk, signatures, words_in
 from memoryd_client import ClientError
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ class Rounds:
         found.wrong += checked.wrong + self._ask_around()
         self._count_unsaved()
         self.score.add(found)
+        if PAGES_DAMAGED in found.wrong:
+            self._begin_anew()
         self._remember_stable()
         for difference in found.all()[:20]:
             sys.stderr.write(f"  {what}: {difference}\n")
