@@ -130,13 +130,15 @@ def compare(memory: Path, ledger: LedgerView, chroma: str | None) -> Differences
     found.lost += [f"lost: {turn}" for turn in truth - held]
     for turn in held - truth:
         (found.duplicated if turn in truth else found.wrong).append(f"not on disk so often: {turn}")
+    # A turn may be cut at a sentence's end: then two passages cover it, and none holds it whole.
     covering = ledger.rows(
-        """SELECT f.path, t.turn_id, (SELECT count(*) FROM passages p WHERE p.conversation = t.conversation
-                  AND t.idx BETWEEN p.first AND p.last) AS n
-           FROM turns t JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id WHERE n != 1"""
+        """SELECT f.path, t.turn_id, count(p.id), coalesce(sum(instr(p.text, t.text) > 0), 0)
+           FROM turns t JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
+           LEFT JOIN passages p ON p.conversation = t.conversation AND t.idx BETWEEN p.first AND p.last
+           GROUP BY t.conversation, t.idx"""
     )
-    found.lost += [f"no passage holds {path} {turn}" for path, turn, n in covering if n == 0]
-    found.duplicated += [f"{n} passages hold {path} {turn}" for path, turn, n in covering if n > 1]
+    found.lost += [f"no passage holds {path} {turn}" for path, turn, n, _ in covering if n == 0]
+    found.duplicated += [f"{n} passages hold {path} {turn}" for path, turn, _, n in covering if n > 1]
     found.wrong += _words(ledger)
     if ledger.rows("PRAGMA integrity_check") != [("ok",)]:
         found.wrong.append(PAGES_DAMAGED)
