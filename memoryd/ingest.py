@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
+from memoryd.embedder import batches
 from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
 from memoryd.passages import Passage, make_passages
@@ -79,7 +80,6 @@ class Ingest:
     Args:
         max_file_bytes: larger files are skipped.
         max_tokens: the longest passage, in the embedder's tokens.
-        batch_size: texts embedded between two commits of vectors.
     """
 
     def __init__(
@@ -92,7 +92,6 @@ class Ingest:
         users: Users,
         max_file_bytes: int,
         max_tokens: int,
-        batch_size: int,
     ) -> None:
         self._memory = memory
         self._folder = MemoryFolder(memory)
@@ -102,7 +101,6 @@ class Ingest:
         self._users = users
         self._max_file_bytes = max_file_bytes
         self._max_tokens = min(max_tokens, embedder.max_tokens)
-        self._batch_size = batch_size
 
     @property
     def fingerprint(self) -> str:
@@ -254,12 +252,13 @@ class Ingest:
         log.info("%s: %d conversations", file.row.path, len(conversations))
 
     def _embed(self, passages: Sequence[Passage], between: Callable[[], None]) -> None:
-        """Makes the vectors that are not there yet, longest first, a commit a batch."""
+        """Makes the vectors that are not there yet, longest first, a commit a batch of tokens."""
         texts = {passage.vector_key: passage.embedded for passage in passages}
         missing = self._ledger.vectors.missing(self._embedder.id, list(texts))
-        todo = sorted(missing, key=lambda key: (-len(texts[key]), key))
-        for at in range(0, len(todo), self._batch_size):
-            keys = todo[at : at + self._batch_size]
+        todo = sorted(missing)
+        lengths = self._embedder.count_tokens([texts[key] for key in todo])
+        for places in batches(lengths, self._embedder.batch_tokens):
+            keys = [todo[place] for place in places]
             vectors = self._embedder.embed_passages([texts[key] for key in keys])
             self._ledger.vectors.save(self._embedder.id, dict(zip(keys, vectors, strict=True)))
             between()

@@ -75,7 +75,6 @@ def open_memory(
         users=users,
         max_file_bytes=config.watch.max_file_bytes,
         max_tokens=config.passages.max_tokens,
-        batch_size=config.embedding.batch_size,
     )
     reading = threading.RLock()
     watcher = _watcher(config, ingest, ledger, clock, reading)

@@ -51,6 +51,7 @@ class FakeEmbedder:
         self.id = name
         self.dimension = dimension
         self.max_tokens = 480
+        self.batch_tokens = 64
         self.embedded: list[str] = []
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:

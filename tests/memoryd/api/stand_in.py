@@ -167,7 +167,6 @@ class StandIn:
             users=self.users,
             max_file_bytes=2**20,
             max_tokens=64,
-            batch_size=8,
         )
         recall = Recall(
             ledger=self.ledger,
