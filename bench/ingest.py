@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from memoryd.opening import Memory
 
 MIB = 2**20
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -93,10 +93,9 @@ def _measured(scratch: Path, turns: int, per_file: int, *, real: bool) -> dict[s
     started = time.perf_counter()
     memory.keeper.start()
     memory.watcher.start()
-    for passages, waiting in _progress(memory, ledger):
-        sys.stderr.write(f"\r{passages} passages, {waiting} changes for Chroma  ")
+    for percent in _progress(memory, ledger, turns):
+        sys.stderr.write(f"{percent} % of the turns are in the ledger\n")
     seconds = time.perf_counter() - started
-    sys.stderr.write("\n")
     totals, vectors = ledger.files.totals(), ledger.vectors.count()
     peak = _peak_mib()
     memory.watcher.stop()
@@ -127,13 +126,17 @@ def _alone(embedder: Noted, end_to_end: float) -> dict[str, object]:
     return {"embedder_alone_per_s": round(rate, 1), "ratio": round(end_to_end / rate, 3)}
 
 
-def _progress(memory: Memory, ledger: Ledger) -> Iterator[tuple[int, int]]:
-    """Passages there and changes that wait for Chroma, now and then until all is in."""
+def _progress(memory: Memory, ledger: Ledger, turns: int) -> Iterator[int]:
+    """Waits until all is in; tenths of the way, in percent, as they are reached."""
+    said = 0
     while not (memory.watcher.idle.is_set() and memory.keeper.proven.is_set() and not ledger.outbox.count()):
         if memory.watcher.fault:
             raise SystemExit(f"Ingest failed: {memory.watcher.fault}")
         time.sleep(POLL_SECONDS)
-        yield ledger.vectors.count(), ledger.outbox.count()
+        percent = 100 * ledger.files.totals().turns // turns
+        if percent >= said + 10:
+            said = percent
+            yield percent
 
 
 def _config(scratch: Path) -> Config:

@@ -33,10 +33,17 @@ KOREAN_SHARE = 0.6
 SPEAKERS = (("user", "지훈"), ("assistant", "에코"))
 
 
-def turns(count: int, *, seed: int = 0, per_conversation: int = 20) -> Iterator[dict[str, str]]:
-    """`count` turns in memoryd's native form, conversation after conversation."""
-    chance = random.Random(seed)  # noqa: S311  (no secret hangs on it)
+def turns(
+    count: int, *, seed: int = 0, per_conversation: int = 20, different: int | None = None
+) -> Iterator[dict[str, str]]:
+    """`count` turns in memoryd's native form, conversation after conversation.
+
+    Args:
+        different: how many different texts; without it every turn's is its own.
+    """
     for number in range(count):
+        text = number % (different or count)
+        chance = random.Random(f"{seed} {text}")  # noqa: S311  (no secret hangs on it)
         conversation, place = divmod(number, per_conversation)
         role, speaker = SPEAKERS[place % 2]
         when = BEGIN + timedelta(hours=7 * conversation, minutes=place)
@@ -46,15 +53,17 @@ def turns(count: int, *, seed: int = 0, per_conversation: int = 20) -> Iterator[
             "time": when.isoformat(),
             "role": role,
             "speaker": speaker,
-            "text": _said(chance, number),
+            "text": _said(chance, text),
         }
 
 
-def write(memory: Path, count: int, *, seed: int = 0, per_file: int = 200) -> int:
+def write(
+    memory: Path, count: int, *, seed: int = 0, per_file: int = 200, different: int | None = None
+) -> int:
     """Writes `count` turns as files in day folders; returns how many files."""
     files = 0
     lines: list[str] = []
-    for number, turn in enumerate(turns(count, seed=seed), start=1):
+    for number, turn in enumerate(turns(count, seed=seed, different=different), start=1):
         lines.append(json.dumps(turn, ensure_ascii=False) + "\n")
         if len(lines) == per_file or number == count:
             day = datetime.fromisoformat(turn["time"])
