@@ -13,7 +13,7 @@ import hashlib
 import os
 import threading
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -93,10 +93,18 @@ class PromptedEmbedder(ABC):
         passage_prompt: put before a memory.
         limit: the most tokens that the model takes, marks and prompt counted.
         batch_tokens: of a batch, padding counted.
+        kept_in: where the languages' means are kept for the next start, if anywhere (a second of work saved).
     """
 
     def __init__(
-        self, model_id: str, *, query_prompt: str, passage_prompt: str, limit: int, batch_tokens: int
+        self,
+        model_id: str,
+        *,
+        query_prompt: str,
+        passage_prompt: str,
+        limit: int,
+        batch_tokens: int,
+        kept_in: Path | None = None,
     ) -> None:
         self.query_prompt = query_prompt
         self.passage_prompt = passage_prompt
@@ -106,8 +114,8 @@ class PromptedEmbedder(ABC):
         centring = hashlib.sha256(sentences + str(CENTRING).encode()).hexdigest()[:4]
         self.id = f"{model_id}-{prompts}{centring}"
         pairs = [line.split("\t") for line in sentences.decode().splitlines() if not line.startswith("#")]
-        self._passage_means = self._language_means(self.passage_prompt, pairs)
-        self._query_means = self._language_means(self.query_prompt, pairs)
+        file = kept_in and kept_in / f"means-{prompts}{centring}.npy"
+        self._passage_means, self._query_means = self._means(pairs, file)
         self.dimension = int(self._query_means.shape[1])
         self.max_tokens = limit - self.count_tokens([self.passage_prompt])[0] - 2
 
@@ -133,6 +141,23 @@ class PromptedEmbedder(ABC):
     @abstractmethod
     def _encode(self, texts: list[str], *, urgent: bool) -> NDArray[np.float32]:
         """Unit vectors of texts that have their prompt, (n, d) float32, in one batch."""
+
+    def _means(self, pairs: Sequence[Sequence[str]], file: Path | None) -> NDArray[np.float32]:
+        """The languages' means with each prompt, (2, 2, d): memories' first, from the file where it has them."""
+        if file:
+            with suppress(OSError, ValueError, EOFError):
+                kept = np.load(file)
+                if kept.shape[:2] == (2, 2) and kept.dtype == np.float32:
+                    return np.asarray(kept, np.float32)
+        means = np.stack(
+            [self._language_means(prompt, pairs) for prompt in (self.passage_prompt, self.query_prompt)]
+        )
+        if file:
+            partial = file.with_name(f".{os.getpid()}-{file.name}")
+            with suppress(OSError):  # a folder that can't be written costs a second at each start
+                np.save(partial, means)
+                partial.replace(file)
+        return means
 
     def _language_means(self, prompt: str, pairs: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         """Row 0: the Korean sentences' mean, row 1: the English ones'."""
@@ -176,6 +201,7 @@ class OnnxEmbedder(PromptedEmbedder):
             passage_prompt="passage: " if passage_prompt == "auto" else passage_prompt,
             limit=BUNDLED_LIMIT,
             batch_tokens=batch_tokens,
+            kept_in=folder,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoryd.bundled import ONNX_FOLDER
 from memoryd.config import Config, Embedding
-from memoryd.embedder import PARALLEL_SENTENCES, PromptedEmbedder, _Turns, batches, open_embedder
+from memoryd.embedder import (
+    PARALLEL_SENTENCES,
+    OnnxEmbedder,
+    PromptedEmbedder,
+    _Turns,
+    batches,
+    open_embedder,
+)
 from memoryd.errors import EmbedderError
 from memoryd.testing import FakeEmbedder
 
@@ -201,6 +209,27 @@ def test_a_model_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> N
 def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=f'"{tmp_path}" can\'t be loaded'):
         open_embedder(Config(embedding=Embedding(model=str(tmp_path))))
+
+
+def test_the_languages_means_are_kept_for_the_next_start(
+    embedder: PromptedEmbedder, models_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "onnx"
+    shutil.copytree(models_folder / ONNX_FOLDER, folder, ignore=shutil.ignore_patterns("*.npy"))
+    first = OnnxEmbedder(folder)
+    (kept,) = folder.glob("means-*.npy")
+    before = kept.stat().st_mtime_ns
+    again = OnnxEmbedder(folder)
+    assert kept.stat().st_mtime_ns == before
+    kept.write_bytes(b"torn")
+    mended = OnnxEmbedder(folder)
+    asked = OnnxEmbedder(folder, query_prompt="question: ")
+    assert len(list(folder.glob("means-*.npy"))) == 2
+    wanted = embedder.embed_query("보리는 어디 있어?")
+    for each in (first, again, mended):
+        assert each.id == embedder.id
+        assert each.embed_query("보리는 어디 있어?") @ wanted > 0.9999
+    assert asked.id != embedder.id
 
 
 # Batches and turns
