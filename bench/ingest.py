@@ -69,6 +69,16 @@ class Noted:
         return self.inner.embed_passages(texts)
 
 
+class Forgetful(FakeEmbedder):
+    """The fake without its list of what it embedded, which would grow."""
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, (n, d) float32."""
+        vectors = super().embed_passages(texts)
+        self.embedded.clear()
+        return vectors
+
+
 def main() -> int:
     """Runs the bench. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=__doc__)
@@ -85,7 +95,7 @@ def main() -> int:
 def _measured(scratch: Path, turns: int, per_file: int, *, real: bool) -> dict[str, object]:
     config = _config(scratch)
     files = write(config.paths.memory, turns, per_file=per_file)
-    embedder = Noted(open_embedder(config) if real else FakeEmbedder(dimension=384), keeps=real)
+    embedder = Noted(open_embedder(config) if real else Forgetful(dimension=384), keeps=real)
     ledger = Ledger(config.paths.state)
     with patch.object(opening, "open_embedder", lambda _: embedder):
         memory = _open(config, ledger)
