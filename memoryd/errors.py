@@ -11,6 +11,7 @@ MemorydError                    500   exit 1
 │   └── NoModelError            503   exit 8    no language model is ready to answer
 ├── ModelFailedError            500   exit 8    a language model broke off; the message says why
 ├── StoreError                  500   exit 9    the ledger or the disk under it failed
+│   └── LedgerDamagedError      503   exit 9    the ledger is torn; it is being made anew from what is whole
 ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
 │   └── IndexDamagedError       503   exit 9    Chroma answers that it can't read its own files
 ├── EmbedderError               500   exit 10   the embedding model can't be loaded
@@ -112,6 +113,14 @@ class StoreError(MemorydError):
     code = "store"
     exit_code = 9
     title = "The store failed"
+
+
+class LedgerDamagedError(StoreError):
+    """The ledger is torn; what is whole in it is carried over into a new one."""
+
+    code = "ledger_damaged"
+    status = 503
+    title = "The ledger is damaged"
 
 
 class IndexUnavailableError(MemorydError):

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from memoryd.clock import SystemClock
+from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.ledger.database import Database
 from memoryd.ledger.files import FileStore
 from memoryd.ledger.identities import IdentityStore
 from memoryd.ledger.outbox import Outbox
+from memoryd.ledger.salvage import finish, is_whole, salvage
 from memoryd.ledger.search import PassageSearch
 from memoryd.ledger.vectors import VectorStore
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
     from pathlib import Path
 
+    from memoryd.clock import Clock
+
+log = logging.getLogger(__name__)
 
 INSTANCE = "instance"
+PROBED = "probed"
+# SQLite's steps between two questions whether to stop.
+PROGRESS_STEPS = 100_000
 
 
 class Ledger:
     """Opens (or makes) the ledger in a state folder.
 
+    Attributes:
+        recovered: what was wrong with the ledger and what became of it, in one sentence; empty where nothing was.
+
     Raises:
         StoreError: it can't be opened.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._database = Database(state / "ledger.sqlite3")
+    def __init__(self, state: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self.recovered = ""
+        file = state / "ledger.sqlite3"
+        finish(file)
+        try:
+            self._database = Database(file)
+        except LedgerDamagedError as error:
+            self._salvage(file, str(error.__cause__ or error))
+            self._database = Database(file)
         self.files = FileStore(self._database)
         self.vectors = VectorStore(self._database)
         self.outbox = Outbox(self._database)
@@ -53,6 +78,85 @@ class Ledger:
             self.remember(INSTANCE, known)
         return known
 
+    @property
+    def unclean(self) -> bool:
+        """Whether the process before this one ended without closing it."""
+        return self._database.unclean
+
+    @property
+    def trouble(self) -> str:
+        """What the disk refuses now, with the remedy; empty where it takes everything."""
+        return self._database.trouble
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file, until `recover` has seen to it; empty where nothing is."""
+        return self._database.damage
+
+    @property
+    def damaged(self) -> threading.Event:
+        """Set while there is damage."""
+        return self._database.damaged
+
+    def probe(self) -> None:
+        """Writes a little, to see whether the disk takes it again.
+
+        Raises:
+            StoreError: it does not.
+        """
+        self.remember(PROBED, self._clock.now().isoformat())
+
+    def check(self, stopped: Callable[[], bool]) -> None:
+        """Reads all of the file for damage (`PRAGMA quick_check`), beside everything else that goes on.
+
+        Args:
+            stopped: asked now and then; ends the check early.
+        """
+        with suppress(StoreError), self._database.read() as connection:
+            connection.set_progress_handler(stopped, PROGRESS_STEPS)
+            try:
+                found = [verdict for (verdict,) in connection.execute("PRAGMA quick_check(3)")]
+            except sqlite3.OperationalError:
+                if not stopped():
+                    raise
+                return
+            finally:
+                connection.set_progress_handler(None, 0)
+            if found != ["ok"]:
+                self._database.found_damaged("; ".join(found))
+
+    def recover(self, timeout_s: float) -> bool:
+        """Sees to damage while the daemon runs: everybody is kept out meanwhile, and then goes on.
+
+        A file that is whole after all (its log was deleted under it, a disk hiccupped) is only opened again.
+
+        Args:
+            timeout_s: how long to wait for readers that are at work.
+
+        Returns:
+            Whether it is done; where readers are still at work, it is to be tried again.
+
+        Raises:
+            StoreError: there is no room for a new ledger; it is to be tried again.
+        """
+        how, file = self.damage, self._database.file
+        busy = f"The ledger is damaged ({how}) and is being recovered."
+        if not self._database.shut(busy, timeout_s):
+            return False
+        finish(file)
+        if is_whole(file):
+            self.recovered = f"The ledger was in trouble ({how}); nothing in it was lost."
+            log.warning("%s", self.recovered)
+        else:
+            self._salvage(file, how)
+        self._database.open()
+        return True
+
     def close(self) -> None:
         """Closes it; every commit is on disk already."""
         self._database.close()
+
+    def _salvage(self, file: Path, how: str) -> None:
+        log.error("the ledger %s is damaged (%s) and is being recovered", file, how)
+        self.recovered = f"The ledger was damaged ({how}): {salvage(file, self._clock.now())}."
+        log.warning("%s", self.recovered)
