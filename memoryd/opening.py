@@ -101,7 +101,10 @@ def open_memory(
         settings=_brain_settings(config),
     )
     schedule = Schedule(
-        cron=config.replay.cron, timezone=config.replay.timezone, replay=lambda: loop.replay("schedule")
+        cron=config.replay.cron,
+        timezone=config.replay.timezone,
+        replay=lambda: loop.replay("schedule"),
+        clock=clock,
     )
     return Memory(
         embedder=embedder, keeper=keeper, watcher=watcher, recall=recall, brain=brain, schedule=schedule

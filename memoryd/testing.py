@@ -40,6 +40,10 @@ class FakeClock:
         """Moves on."""
         self._seconds += seconds
 
+    def jump(self, by: timedelta) -> None:
+        """Sets the wall clock, as a person or a time server does; no time passes."""
+        self._now += by
+
 
 class FakeEmbedder:
     """Vectors of hashed words and syllable pairs: texts that share words are near, and nothing is loaded.

@@ -180,9 +180,11 @@ class Watcher:
         self._wake.set()
 
     def rescan(self) -> None:
-        """Compares the whole folder with the ledger, soon."""
+        """Compares the whole folder with the ledger, soon; `idle` is set again once what differs is read."""
         with self._lock:
             self._next_scan = float("-inf")
+            self.scanned = False
+            self.idle.clear()
         self._wake.set()
 
     def step(self) -> float:

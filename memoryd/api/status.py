@@ -26,7 +26,7 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
     return Status(
         version=__version__,
         user=user.id,
-        uptime_s=round((daemon.clock.now() - daemon.started_at).total_seconds(), 1),
+        uptime_s=round(daemon.clock.monotonic() - daemon.began, 1),
         identity_version=identity.version if identity else 0,
         embedder=_embedder(daemon),
         memory=str(daemon.config.paths.memory),

@@ -7,7 +7,7 @@ files ─▶ conversations ─▶ turns
 identities, replays, counters, settings
 """
 
-from memoryd.ledger.ledger import Ledger
+from memoryd.ledger.ledger import Ledger, Recovery
 from memoryd.ledger.rows import (
     ConversationRow,
     FileRow,
@@ -31,6 +31,7 @@ __all__ = [
     "NewFile",
     "NewPassage",
     "OutboxRow",
+    "Recovery",
     "ReplayRow",
     "TurnRow",
 ]

@@ -6,6 +6,7 @@ import logging
 import secrets
 import sqlite3
 from contextlib import suppress
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from memoryd.clock import SystemClock
@@ -31,6 +32,20 @@ INSTANCE = "instance"
 PROBED = "probed"
 # SQLite's steps between two questions whether to stop.
 PROGRESS_STEPS = 100_000
+
+
+class Recovery(Enum):
+    """What became of a damaged ledger.
+
+    Attributes:
+        BUSY: somebody still reads it; it is to be tried again.
+        WHOLE: nothing was wrong with the file itself.
+        ANEW: a new one was made, and the files must be read into it.
+    """
+
+    BUSY = auto()
+    WHOLE = auto()
+    ANEW = auto()
 
 
 class Ledger:
@@ -125,7 +140,7 @@ class Ledger:
             if found != ["ok"]:
                 self._database.found_damaged("; ".join(found))
 
-    def recover(self, timeout_s: float) -> bool:
+    def recover(self, timeout_s: float) -> Recovery:
         """Sees to damage while the daemon runs: everybody is kept out meanwhile, and then goes on.
 
         A file that is whole after all (its log was deleted under it, a disk hiccupped) is only opened again.
@@ -133,24 +148,22 @@ class Ledger:
         Args:
             timeout_s: how long to wait for readers that are at work.
 
-        Returns:
-            Whether it is done; where readers are still at work, it is to be tried again.
-
         Raises:
             StoreError: there is no room for a new ledger; it is to be tried again.
         """
         how, file = self.damage, self._database.file
         busy = f"The ledger is damaged ({how}) and is being recovered."
         if not self._database.shut(busy, timeout_s):
-            return False
+            return Recovery.BUSY
         finish(file)
-        if is_whole(file):
+        whole = is_whole(file)
+        if whole:
             self.recovered = f"The ledger was in trouble ({how}); nothing in it was lost."
             log.warning("%s", self.recovered)
         else:
             self._salvage(file, how)
         self._database.open()
-        return True
+        return Recovery.WHOLE if whole else Recovery.ANEW
 
     def close(self) -> None:
         """Closes it; every commit is on disk already."""

@@ -61,7 +61,7 @@ class StandIn:
         (paths.manifest / "origin_id.txt").write_text("origin", encoding="utf-8")
         self.config = Config(paths=paths, llm=Llm(default="fake", max_tokens=64), models={})
         self.clock = FakeClock()
-        self.started_at = self.clock.now()
+        self.began = self.clock.monotonic()
         self.users = Users(paths.manifest, paths.state)
         self.journal = Journal(paths.memory)
         self.generator = FakeGenerator()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from memoryd.errors import LedgerDamagedError, StoreError
-from memoryd.ledger import Ledger, ReplayRow, salvage
+from memoryd.ledger import Ledger, Recovery, ReplayRow, salvage
 from memoryd.testing import FakeClock
 from tests.memoryd.ledger.made import EMBEDDER, START, key, put, vector
 
@@ -255,7 +255,7 @@ def test_damage_met_by_a_reader_is_noted_and_recovered_in_place(made: Made) -> N
         vectors(ledger)
     assert ledger.damaged.is_set()
     assert "malformed" in ledger.damage
-    assert ledger.recover(1)
+    assert ledger.recover(1) is Recovery.ANEW
     assert not ledger.damaged.is_set()
     assert vectors(ledger).items() <= ALL.items()
     put(ledger, "day0315/new.txt", "new")
@@ -268,13 +268,13 @@ def test_nobody_comes_in_while_it_is_recovered_and_readers_at_work_are_waited_fo
     ledger = Ledger(made.folder)
     with ledger._database.read() as connection:
         ledger._database.found_damaged("a test")
-        assert not ledger.recover(0)
+        assert ledger.recover(0) is Recovery.BUSY
         assert connection.execute("SELECT count(*) FROM vectors").fetchone()[0] == len(ALL)
         with pytest.raises(LedgerDamagedError, match="is being recovered"):
             ledger.files.known()
         with pytest.raises(LedgerDamagedError, match="is being recovered"):
             ledger.remember("a", "b")
-    assert ledger.recover(0)
+    assert ledger.recover(0) is Recovery.WHOLE
     assert "nothing in it was lost" in ledger.recovered
     assert len(ledger.files.known()) == 8
     assert made.kept() == []
@@ -288,7 +288,7 @@ def test_a_log_deleted_while_it_is_in_use_loses_nothing(made: Made, end: str) ->
     (made.folder / f"{NAME}{end}").unlink()
     with pytest.raises(LedgerDamagedError, match="deleted or replaced while it was in use"):
         ledger.remember("after", "no")
-    assert ledger.recover(1)
+    assert ledger.recover(1) is Recovery.WHOLE
     assert "nothing in it was lost" in ledger.recovered
     assert ledger.setting("before") == "yes"
     ledger.remember("after", "yes")
@@ -303,7 +303,7 @@ def test_a_ledger_deleted_while_it_is_in_use_is_made_anew(made: Made) -> None:
     made.file.unlink()
     with pytest.raises(LedgerDamagedError, match="deleted or replaced"):
         ledger.remember("after", "no")
-    assert ledger.recover(1)
+    assert ledger.recover(1) is Recovery.ANEW
     ledger.remember("after", "yes")
     assert ledger.setting("after") == "yes"
     ledger.close()
