@@ -162,11 +162,17 @@ class Daemon:
         if self._memory is not None:
             self._memory.watcher.note(path, settled=True)
 
-    def rebuild(self) -> int:
-        """Makes everything derived again from files and vectors; returns the new generation's number."""
+    def rebuild(self, *, embed: bool = False) -> int:
+        """Makes everything derived again from files and vectors; returns the new generation's number.
+
+        Args:
+            embed: make the vectors again too, instead of taking them from the ledger.
+        """
         memory = self.memory
+        # The file in hand is finished first: its vectors must not be taken out from under it.
+        with memory.reading:
+            self.ledger.begin_rebuild(memory.embedder.id, memory.embedder.dimension, embed=embed)
         generation = memory.keeper.rebuild()
-        self.ledger.files.mark_all_stale()
         memory.watcher.rescan()
         return generation
 

@@ -136,6 +136,29 @@ class Ingest:
         else:
             self._store(replace(row, reason=_torn(loaded, data)), loaded, status)
 
+    def cut(
+        self, path: str, loaded: loaders.Loaded, status: os.stat_result
+    ) -> list[tuple[loaders.Conversation, list[DatedTurn], list[Passage]]]:
+        """A file's conversations with their dated turns and passages; nothing is stored or embedded.
+
+        Args:
+            path: printable, below `memory/`.
+            status: the file's own, for the year of its day folder.
+        """
+        fallback = folder_time(_day(path), status.st_mtime)
+        conversations = []
+        for conversation in _distinct(loaded.conversations):
+            turns = dated_turns(conversation.turns, fallback)
+            passages = make_passages(
+                path,
+                conversation.id,
+                turns,
+                count_tokens=self._embedder.count_tokens,
+                max_tokens=self._max_tokens,
+            )
+            conversations.append((conversation, turns, passages))
+        return conversations
+
     def _row(self, path: str, status: os.stat_result) -> FileRow:
         return FileRow(
             path=path,
@@ -165,18 +188,7 @@ class Ingest:
 
     def _store(self, row: FileRow, loaded: loaders.Loaded, status: os.stat_result) -> None:
         day = _day(row.path)
-        fallback = folder_time(day, status.st_mtime)
-        conversations = []
-        for conversation in _distinct(loaded.conversations):
-            turns = dated_turns(conversation.turns, fallback)
-            passages = make_passages(
-                row.path,
-                conversation.id,
-                turns,
-                count_tokens=self._embedder.count_tokens,
-                max_tokens=self._max_tokens,
-            )
-            conversations.append((conversation, turns, passages))
+        conversations = self.cut(row.path, loaded, status)
         self._embed([passage for _, _, passages in conversations for passage in passages])
         self._ledger.files.replace(
             NewFile(

@@ -15,6 +15,7 @@ from memoryd.korean import WordSplitter
 from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.schedule import Schedule
+from memoryd.verify import Verifier
 from memoryd.watch import WatchdogEvents, Watcher
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is there once the memory is open; nothing in it is started yet."""
+    """What is there once the memory is open; nothing in it is started yet.
+
+    Attributes:
+        reading: held while a file is read in.
+    """
 
     embedder: Embedder
     keeper: IndexKeeper
@@ -40,6 +45,8 @@ class Memory:
     recall: Recall
     brain: EchoBrain
     schedule: Schedule
+    verifier: Verifier
+    reading: threading.Lock
 
 
 def open_memory(
@@ -70,10 +77,16 @@ def open_memory(
         max_tokens=config.passages.max_tokens,
         batch_size=config.embedding.batch_size,
     )
+    reading = threading.Lock()
+
+    def read(path: str) -> None:
+        with reading:
+            ingest.read(path)
+
     watcher = Watcher(
         root=config.paths.memory,
         events=WatchdogEvents(),
-        read=ingest.read,
+        read=read,
         known=ledger.files.known,
         clock=clock,
         settle_seconds=config.watch.settle_seconds,
@@ -106,8 +119,25 @@ def open_memory(
         replay=lambda: loop.replay("schedule"),
         clock=clock,
     )
+    verifier = Verifier(
+        memory=config.paths.memory,
+        ledger=ledger,
+        embedder=embedder,
+        words=words,
+        ingest=ingest,
+        watcher=watcher,
+        index=lambda: keeper.index,
+        origin=users.origin.id,
+    )
     return Memory(
-        embedder=embedder, keeper=keeper, watcher=watcher, recall=recall, brain=brain, schedule=schedule
+        embedder=embedder,
+        keeper=keeper,
+        watcher=watcher,
+        recall=recall,
+        brain=brain,
+        schedule=schedule,
+        verifier=verifier,
+        reading=reading,
     )
 
 

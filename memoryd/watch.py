@@ -170,6 +170,15 @@ class Watcher:
         with self._lock:
             return len(self._pending)
 
+    def pending(self) -> set[str]:
+        """The paths that are noticed and not yet read."""
+        with self._lock:
+            return set(self._pending)
+
+    def on_disk(self) -> dict[str, Signature]:
+        """Path → signature of every file below the folder that is not hidden or temporary."""
+        return dict(self._files())
+
     def note(self, path: str, *, settled: bool = False) -> None:
         """Marks a path as changed; `settled` where the writer says that it is whole."""
         now = self._clock.monotonic()
@@ -244,7 +253,7 @@ class Watcher:
     def _scan(self) -> None:
         """Notes every file that differs from the ledger, in event order of their day folders."""
         known = self._known()
-        on_disk = dict(self._files())
+        on_disk = self.on_disk()
         if known and not on_disk:
             # A volume that is not mounted is no deletion of everything on it.
             raise StoreError(

@@ -23,6 +23,7 @@ from memoryd_client.models import (
     Citation,
     ConversationView,
     Counts,
+    DifferenceView,
     FileList,
     FileView,
     IdentityView,
@@ -40,6 +41,7 @@ from memoryd_client.models import (
     Timings,
     TurnRef,
     TurnView,
+    Verified,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ __all__ = [
     "ConnectionLostError",
     "ConversationView",
     "Counts",
+    "DifferenceView",
     "FileList",
     "FileView",
     "IdentityView",
@@ -82,6 +85,7 @@ __all__ = [
     "TurnView",
     "UnauthorizedError",
     "UnexpectedAnswerError",
+    "Verified",
 ]
 
 

@@ -290,6 +290,53 @@ class Rebuilt(Wire):
     generation: int
 
 
+class RebuildRequest(Wire):
+    """`POST /api/rebuild`. `embed` has every passage embedded again, instead of taking its vector from the ledger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embed: bool = False
+
+
+class VerifyRequest(Wire):
+    """`POST /api/verify`. `full` compares all words and all of Chroma's vectors, not a sample of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    full: bool = False
+
+
+class DifferenceView(Wire):
+    """Something that is not as the files say: what, of which file ("" for none), and what to do."""
+
+    kind: Literal["file", "turns", "passages", "words", "vectors", "index"]
+    path: str
+    detail: str
+    remedy: str
+
+
+class Verified(Wire):
+    """What was compared, what differs, and what waits and was not compared.
+
+    `refused` counts the files among `files` that are skipped or quarantined; `differences` are at most 1,000, and
+    `more` says how many others there are.
+    """
+
+    full: bool
+    seconds: float
+    files: int
+    refused: int
+    turns: int
+    passages: int
+    words: int
+    vectors: int
+    index_ids: int
+    index_vectors: int
+    waiting: list[str]
+    differences: list[DifferenceView]
+    more: int
+
+
 class Problem(Wire):
     """An RFC 9457 problem document; `code` is stable, `detail` names the thing and the remedy."""
 

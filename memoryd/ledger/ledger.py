@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from memoryd.clock import SystemClock
 from memoryd.errors import LedgerDamagedError, StoreError
+from memoryd.ledger.audit import Audit
 from memoryd.ledger.database import Database
 from memoryd.ledger.files import FileStore
 from memoryd.ledger.identities import IdentityStore
 from memoryd.ledger.outbox import Outbox
+from memoryd.ledger.rebuild import begin_rebuild
 from memoryd.ledger.salvage import finish, is_whole, salvage
 from memoryd.ledger.search import PassageSearch
 from memoryd.ledger.vectors import VectorStore
@@ -73,6 +75,7 @@ class Ledger:
         self.outbox = Outbox(self._database)
         self.search = PassageSearch(self._database)
         self.identities = IdentityStore(self._database)
+        self.audit = Audit(self._database)
 
     def setting(self, name: str) -> str | None:
         """A remembered value, or None."""
@@ -92,6 +95,10 @@ class Ledger:
             known = secrets.token_hex(4)
             self.remember(INSTANCE, known)
         return known
+
+    def begin_rebuild(self, embedder: str, dimension: int, *, embed: bool) -> None:
+        """Has every file read again, and embedded again where `embed` asks for it; see `rebuild`."""
+        begin_rebuild(self._database, embedder, dimension, embed=embed)
 
     @property
     def unclean(self) -> bool:

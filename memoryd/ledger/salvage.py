@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.errors import StoreError
+from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS
 from memoryd.ledger.database import TABLES, Database
 from memoryd.ledger.pages import Value, rows
 from memoryd.ledger.trouble import store_error
@@ -94,16 +95,31 @@ def finish(file: Path) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether SQLite finds nothing wrong in a ledger: `PRAGMA quick_check` (reads all of it), nobody else in it."""
+    """Whether SQLite finds nothing wrong in a ledger that nobody has open: `PRAGMA quick_check` reads all of it.
+
+    An index of words that does not agree with its rows is made again from them.
+    """
     if not file.exists() or not file.stat().st_size:
         return False
     try:
         with closing(sqlite3.connect(file)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             found = [verdict for (verdict,) in connection.execute("PRAGMA quick_check(1)")]
-            return tables.issuperset(TABLES) and found == ["ok"]
+            if not tables.issuperset(TABLES) or found != ["ok"]:
+                return False
+            _mend_words(connection)
+            return True
     except sqlite3.DatabaseError:
         return False
+
+
+def _mend_words(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute(CHECK_WORDS)
+    except sqlite3.DatabaseError:
+        connection.execute(MEND_WORDS)
+        connection.execute(CHECK_WORDS)
+    connection.commit()
 
 
 def _carry_over(file: Path, made: Database) -> dict[str, int]:

@@ -334,7 +334,8 @@ def test_the_asynchronous_client_makes_the_same_requests(daemon: FakeDaemon) -> 
         lambda c: c.replay(),
         lambda c: c.replays(),
         lambda c: c.files("skipped"),
-        lambda c: c.rebuild(),
+        lambda c: c.rebuild(embed=True),
+        lambda c: c.verify(full=True),
         lambda c: c.status(),
         lambda c: c.ready(),
     ]

@@ -20,6 +20,7 @@ from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
 from memoryd.users import Users
+from memoryd.verify import Verifier
 from memoryd.watch import Watcher
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Memory:
     watcher: Watcher
     recall: Recall
     brain: EchoBrain
+    verifier: Verifier
 
 
 class StandIn:
@@ -121,9 +123,10 @@ class StandIn:
         self._memory.watcher.note(path, settled=True)
         self._memory.watcher.step()
 
-    def rebuild(self) -> int:
+    def rebuild(self, *, embed: bool = False) -> int:
         """Has every file read again; the generation is always the second."""
-        self.ledger.files.mark_all_stale()
+        embedder = self._memory.embedder
+        self.ledger.begin_rebuild(embedder.id, embedder.dimension, embed=embed)
         self._memory.watcher.rescan()
         self._memory.watcher.step()
         return 2
@@ -195,7 +198,17 @@ class StandIn:
                 temperature=0.0,
             ),
         )
-        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain)
+        verifier = Verifier(
+            memory=paths.memory,
+            ledger=self.ledger,
+            embedder=embedder,
+            words=words,
+            ingest=ingest,
+            watcher=watcher,
+            index=lambda: index,
+            origin=self.users.origin.id,
+        )
+        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain, verifier=verifier)
 
 
 class FailingGenerator(FakeGenerator):
