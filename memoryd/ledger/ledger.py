@@ -177,6 +177,6 @@ class Ledger:
         self._database.close()
 
     def _salvage(self, file: Path, how: str) -> None:
-        log.error("the ledger %s is damaged (%s) and is being recovered", file, how)
+        log.info("the ledger %s is damaged (%s) and is being recovered", file, how)
         self.recovered = f"The ledger was damaged ({how}): {salvage(file, self._clock.now())}."
         log.warning("%s", self.recovered)
