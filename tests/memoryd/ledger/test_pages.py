@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoryd.ledger.pages import rows
@@ -24,6 +25,7 @@ VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)  # each makes a file
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=12))
 def test_every_row_is_found_whatever_its_values_and_length(
     tmp_path_factory: pytest.TempPathFactory, values: list[tuple[object, object]]
@@ -46,6 +48,7 @@ def test_every_row_is_found_whatever_its_values_and_length(
     assert keyed == {1000 + place: pair for place, pair in enumerate(values)}
 
 
+@settings(deadline=None)  # each makes a file
 @given(st.binary(max_size=3 * 4096))
 def test_garbage_has_no_rows_and_is_no_trouble(
     tmp_path_factory: pytest.TempPathFactory, garbage: bytes
@@ -53,6 +56,26 @@ def test_garbage_has_no_rows_and_is_no_trouble(
     file = tmp_path_factory.mktemp("pages") / "some.sqlite3"
     file.write_bytes(garbage)
     list(rows(file))
+
+
+def test_rows_that_stand_in_the_log_alone_are_found_once_they_are_committed(tmp_path: Path) -> None:
+    file = tmp_path / "some.sqlite3"
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE plain (a, b, c)")
+    connection.execute("INSERT INTO plain VALUES ('old', 1, 2)")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute("UPDATE plain SET a = 'new'")
+    connection.execute("INSERT INTO plain VALUES (?, 3, 4)", ("long" * 3000,))
+    copy = tmp_path / "killed.sqlite3"
+    shutil.copy(file, copy)
+    shutil.copy(f"{file}-wal", f"{copy}-wal")
+    connection.close()
+    found = [row.values for row in rows(copy) if len(row.values) == 3]
+    assert found == [("new", 1, 2), ("long" * 3000, 3, 4)]
+    log = (tmp_path / "killed.sqlite3-wal").read_bytes()
+    (tmp_path / "killed.sqlite3-wal").write_bytes(log[:-100])  # its last commit is cut off
+    assert [row.values for row in rows(copy) if len(row.values) == 3] == [("new", 1, 2)]
 
 
 def test_a_page_that_says_it_is_a_tree_of_itself_ends(tmp_path: Path) -> None:

@@ -189,19 +189,16 @@ def test_a_log_deleted_after_a_kill_leaves_an_older_ledger_that_opens(made: Made
 
 def test_what_stands_in_the_log_alone_is_carried_over_too(made: Made, tmp_path: Path) -> None:
     ledger = Ledger(made.folder)
-    ledger.vectors.save(EMBEDDER, {key("late"): vector("late", DIMENSION)})
+    # Too little for the file to grow: its first page is not in the log, and SQLite can't do without it.
+    ledger.remember("late", "yes")
     killed = Made(tmp_path / "killed", made.instance)
     shutil.copytree(made.folder, killed.folder)
     ledger.close()
-    # SQLite would read page 1 from the log, so that one is torn as well as the file.
     killed.tear(0)
-    log = killed.folder / f"{NAME}-wal"
-    frames = bytearray(log.read_bytes())
-    frames[24:32] = b"\0" * 8
-    log.write_bytes(frames)
     opened = Ledger(killed.folder)
     assert opened.recovered
-    assert vectors(opened) == ALL | {key("late"): vector("late", DIMENSION).tobytes()}
+    assert opened.setting("late") == "yes"
+    assert vectors(opened) == ALL
     opened.close()
 
 
