@@ -153,6 +153,10 @@ class Generator(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Drops what is kept of earlier prompts, after the answer under way; nothing where none is loaded."""
+        ...
+
     def close(self) -> None:
         """Frees the weights; the state is `absent` after it."""
         ...

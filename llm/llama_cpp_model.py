@@ -198,6 +198,12 @@ class LlamaCppModel:
             self._llama.reset()  # type: ignore[no-untyped-call]
             raise ModelError(" ".join([f"llama.cpp failed: {error}.", *_errors.lines])) from error
 
+    def forget(self) -> None:
+        """Empties the KV cache and the list of its tokens, numbers and all."""
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._llama.ctx), True)
+        self._llama.input_ids.fill(0)
+        self._llama.reset()  # type: ignore[no-untyped-call]
+
     def token_bytes(self, token: int) -> bytes:
         """What a token says, often a part of a character; control tokens are spelt out.
 

@@ -111,6 +111,13 @@ class ResidentModel:
             self._model = None
             self._status = self._absent()
 
+    def forget(self) -> None:
+        """Drops what the KV cache holds of earlier prompts, after the answer under way."""
+        with self._turn:
+            model = self._model
+            if model is not None:
+                model.forget()
+
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
         return len(self._ready().tokenize(text))

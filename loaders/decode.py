@@ -1,4 +1,7 @@
-"""Bytes to text: UTF-8, UTF-16 with a byte order mark or CP949, and a plain refusal of everything else."""
+"""Bytes to text: UTF-8, UTF-16 with a byte order mark or CP949, and a plain refusal of everything else.
+
+Zip archives that are no member of another don't come here: `loaders.archive` opens them.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,7 @@ if TYPE_CHECKING:
 
 _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"%PDF-", "a PDF document; save its text as .txt or .md"),
-    (
-        b"PK\x03\x04",
-        "a zip archive (docx, xlsx, hwpx and data exports are zips too); unpack it, or save its text",
-    ),
+    (b"PK\x03\x04", "a zip archive inside another; unpack it and bring it by itself"),
     (b"\xd0\xcf\x11\xe0", "an old Office or HWP document; save its text as .txt or .md"),
     (b"{\\rtf", "an RTF document; save its text as .txt or .md"),
     (b"\x89PNG", "a PNG picture; memoryd keeps words only, so write down what it shows"),

@@ -1,12 +1,12 @@
 """memoryd's own format: JSON Lines, one turn a line.
 
     {"id": "t1", "conversation": "c1", "time": "2026-03-15T21:04:00+09:00", "role": "user", "speaker": "지훈",
-     "text": "…", "citations": ["p7"]}
+     "text": "…", "citations": ["p7"], "title": "…"}
 
-Only `text` must be there. `role` defaults to user, `conversation` to the file's name; other fields are
-ignored. A file may hold many conversations. A last line that breaks off without a line end is a write in
-progress or a crash: it is left out, the others are kept, and the file is read again when it changes. Any
-other damaged line makes the file unreadable, by number.
+Only `text` must be there. `role` defaults to user, `conversation` to the file's name; a conversation's first
+`title` is its title; other fields are ignored. A file may hold many conversations. A last line that breaks off
+without a line end is a write in progress or a crash: it is left out, the others are kept, and the file is read
+again when it changes. Any other damaged line makes the file unreadable, by number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from loaders.assemble import Utterance, assemble, own_id
 from loaders.base import Role, UnreadableError
-from loaders.parsing import parse_json, parse_time
+from loaders.parsing import parse_json, parse_time, string
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,13 +51,18 @@ class NativeLoader:
             UnreadableError: a damaged line that is not a torn last one.
         """
         groups: dict[str, list[Utterance]] = {}
+        titles: dict[str, str] = {}
         for number, record in _records(source.text or ""):
             try:
                 conversation = _optional(record, "conversation") or own_id(source)
                 groups.setdefault(conversation, []).append(_utterance(record))
+                titles[conversation] = titles.get(conversation) or string(record.get("title"))
             except UnreadableError as error:
                 raise UnreadableError(error.reason, line=number) from error
-        return [assemble(conversation, utterances) for conversation, utterances in groups.items()]
+        return [
+            assemble(conversation, utterances, title=titles[conversation])
+            for conversation, utterances in groups.items()
+        ]
 
 
 def _records(text: str) -> Iterator[tuple[int, Record]]:

@@ -65,6 +65,7 @@ class Watch(Section):
 
     settle_seconds: float = Field(default=1.0, ge=0, le=3600)
     rescan_seconds: float = Field(default=3600.0, ge=0)
+    network_scan_seconds: float = Field(default=10.0, gt=0)
     max_file_bytes: int = Field(default=256 * 2**20, ge=1)
 
 
@@ -73,7 +74,7 @@ class Embedding(Section):
 
     model: str = "bundled"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    batch_size: int = Field(default=16, ge=1, le=4096)
+    batch_tokens: int = Field(default=0, ge=0, le=2**20)
     query_prompt: str = "auto"
     passage_prompt: str = "auto"
 

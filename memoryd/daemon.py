@@ -198,11 +198,16 @@ class Daemon:
     def _boot(self) -> None:
         # Numpy, httpx and torch come in here, behind the open port.
         from memoryd.boot_memory_loop import BootMemoryLoop
+        from memoryd.erase import finish_erasures
         from memoryd.opening import open_memory
 
         ledger = self._ledger_keeper.open()
         if ledger is None:
             return
+        try:
+            finish_erasures(ledger, self.config.paths, self.journal, self.clock)
+        except MemorydError:
+            log.exception("an erasure that was cut short can't be finished; the next start tries again")
         self._loop = BootMemoryLoop(
             ledger=ledger,
             manifest=self.config.paths.manifest,

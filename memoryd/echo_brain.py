@@ -66,9 +66,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Last event: the whole answer, saved, with how it was made. Times in milliseconds."""
+    """Last event: the whole answer with how it was made, and whether it was kept. Times in milliseconds."""
 
     text: str
+    saved: bool
     model: str
     conversation_id: str
     identity_version: int
@@ -152,7 +153,7 @@ class EchoBrain:
             BadRequestError: the question is too long for the model.
         """
         begun = time.perf_counter()
-        asked_at = self._clock.now()
+        asked_at, erasures = self._clock.now(), self._journal.erasures
         generator, note = self._generator(question.model)
         conversation_id = question.conversation_id or new_conversation_id()
         found = self._recall.memories(
@@ -163,7 +164,7 @@ class EchoBrain:
         usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
         first_token_ms = 0.0
         hits: tuple[Hit, ...] = ()
-        refused = False
+        refused = saved = False
         try:
             with _speaking_plainly():
                 hits = self._fitting(found.hits, generator)
@@ -182,16 +183,18 @@ class EchoBrain:
             # Also when the client went away or the model failed: what was said is never lost. A question that was
             # refused is not kept: it will be put in other words.
             if not refused:
-                self._keep(
+                saved = self._keep(
                     question,
                     conversation_id=conversation_id,
                     asked_at=asked_at,
+                    erasures=erasures,
                     text="".join(said).strip(),
                     hits=hits,
                     identity=identity,
                 )
         yield Answer(
             text="".join(said).strip(),
+            saved=saved,
             model=generator.name,
             conversation_id=conversation_id,
             identity_version=identity.version if identity else 0,
@@ -270,6 +273,12 @@ class EchoBrain:
             history += [Message(role=turn.role, speaker=turn.speaker, text=turn.text) for turn in turns]
             del history[:-TURNS_KEPT]
 
+    def forget(self, conversation_id: str) -> None:
+        """Drops a conversation from those at hand, whoever's it is."""
+        with self._lock:
+            for key in [key for key in self._conversations if key[1] == conversation_id]:
+                del self._conversations[key]
+
     def _history(self, user: User, conversation_id: str) -> list[Message]:
         """The conversation so far."""
         with self._lock:
@@ -298,11 +307,16 @@ class EchoBrain:
         *,
         conversation_id: str,
         asked_at: datetime,
+        erasures: int,
         text: str,
         hits: Sequence[Hit],
         identity: IdentityRow | None,
-    ) -> None:
-        """Writes the exchange to disk and makes it known; an answer carries what it was built from."""
+    ) -> bool:
+        """Writes the exchange to disk and makes it known; an answer carries what it was built from.
+
+        An answer that was begun before an erasure may quote what is gone: it is not kept, and in the erased
+        conversation the question isn't either. Says whether all of it was kept.
+        """
         turns = [Utterance(role="user", speaker=question.user.id, text=question.text, time=asked_at)]
         if text:
             turns.append(
@@ -315,13 +329,19 @@ class EchoBrain:
                     identity_version=identity.version if identity else None,
                 )
             )
-        path = self._journal.append(question.user.id, conversation_id, turns)
-        try:
-            self.heard(question.user, conversation_id, turns)
-        except MemorydError:
-            # The turns are on disk: that the ledger can't be read now is no reason to call them lost.
-            log.exception("conversation %s is on disk and can't be kept at hand", conversation_id)
+        with self._journal.held():
+            erased = self._journal.erased_since(erasures)
+            kept = [] if conversation_id in erased else turns[:1] if erased else turns
+            if not kept:
+                return False
+            path = self._journal.append(question.user.id, conversation_id, kept)
+            try:
+                self.heard(question.user, conversation_id, kept)
+            except MemorydError:
+                # The turns are on disk: that the ledger can't be read now is no reason to call them lost.
+                log.exception("conversation %s is on disk and can't be kept at hand", conversation_id)
         self._saved(path)
+        return kept == turns
 
 
 def _system(identity: IdentityRow | None, memories: Sequence[Hit]) -> str:

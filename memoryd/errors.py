@@ -5,6 +5,7 @@ MemorydError                    500   exit 1
 ├── NotRunningError              –    exit 3    no daemon answers at the address
 ├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
 ├── UnauthorizedError           401   exit 5    no token, or a wrong one
+├── ForbiddenError              403   exit 5    the token's user may not do this
 ├── NotFoundError               404   exit 6    no such conversation, identity version, model
 ├── BadRequestError             422   exit 7    the request can't mean anything
 ├── NotReadyError               503   exit 8    a part is still loading; try again
@@ -63,6 +64,15 @@ class UnauthorizedError(MemorydError):
     status = 401
     exit_code = 5
     title = "A valid token is needed"
+
+
+class ForbiddenError(MemorydError):
+    """Another user's to do: a member sees what is shared, and changes only their own."""
+
+    code = "forbidden"
+    status = 403
+    exit_code = 5
+    title = "Not allowed"
 
 
 class NotFoundError(MemorydError):

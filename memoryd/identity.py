@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ HEADINGS = {
     ORIGIN_FILE: "# 오리진 (my origin)",
 }
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
+# Stands where an erasure has taken a line out of an identity.
+ERASED_LINE = "- (지워짐, erased)"
 # Part of the digest: another way of choosing makes another identity.
 METHOD = 1
 SHORTEST_LINE = 8
@@ -115,6 +118,46 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
     )
 
 
+def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
+    """Every line that an identity can quote of these turns → the same without its path."""
+    memories = [memory for turn in turns for memory in _sentences(path, turn, 0)]
+    return {_line(memory): _spoken(memory) for memory in memories}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubber:
+    """Takes what an erased conversation said out of identities.
+
+    Attributes:
+        gone: the conversation's lines.
+        spoken: the same without their paths.
+        kept: the lines of other conversations in the same files.
+        paths: the files that held the conversation.
+        known: every file that there is.
+    """
+
+    gone: frozenset[str]
+    spoken: frozenset[str]
+    kept: frozenset[str]
+    paths: frozenset[str]
+    known: frozenset[str]
+
+    def scrub(self, text: str) -> str:
+        """The identity's text with a mark in place of each line that is the conversation's."""
+        head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
+        lines = [ERASED_LINE if self._is_gone(line) else line for line in memories.split("\n")]
+        return head + heading + "\n".join(lines)
+
+    def _is_gone(self, line: str) -> bool:
+        """A line of its files that is nobody else's, or its words under a file name that is no longer there."""
+        if not line.startswith("- ") or line in self.kept:
+            return False
+        if line in self.gone or any(line.endswith(f" ({path})") for path in self.paths):
+            return True
+        places = (match.start() for match in re.finditer(r" \(", line))
+        return any(line[:at] in self.spoken and line[at + 2 : -1] not in self.known for at in places)
+
+
 def choose(said: Sequence[Memory], room: int) -> list[Memory]:
     """The most telling sentences that fit: each adds words that recur in the life and are not yet covered.
 
@@ -188,7 +231,11 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _line(memory: Memory) -> str:
-    return f"- {memory.day} {memory.speaker}: {memory.text} ({memory.path})"
+    return f"{_spoken(memory)} ({memory.path})"
+
+
+def _spoken(memory: Memory) -> str:
+    return f"- {memory.day} {memory.speaker}: {memory.text}"
 
 
 def _head(manifests: Manifests) -> str:

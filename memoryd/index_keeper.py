@@ -123,15 +123,21 @@ class IndexKeeper:
     def rebuild(self) -> int:
         """Begins a new generation from the ledger; returns its number."""
         with self._lock:
-            number = self.generation + 1
-            # In this order: a kill in between must not leave an empty generation that counts as fed.
-            self._ledger.outbox.refill()
-            self._ledger.remember(BUILDING, "1")
-            self._ledger.remember(GENERATION, str(number))
+            number = begin_generation(self._ledger)
             self.index = self._open_index(number)
             self._server.start(self._generation_folder())
             self._remove_old_generations()
         log.info("generation %d of the vector index begins", number)
+        return number
+
+    def renew(self) -> int:
+        """Begins a new generation and leaves nothing of the others, on a server elsewhere either.
+
+        Raises:
+            IndexUnavailableError: that server can't be reached.
+        """
+        number = self.rebuild()
+        self.index.drop_others()
         return number
 
     def feed(self) -> int:
@@ -252,10 +258,28 @@ class IndexKeeper:
             log.warning("the outbox keeps what Chroma could not take: %s", error)
 
     def _generation_folder(self) -> Path:
-        return self._folder / f"g{self.generation:04d}"
+        return self._folder / _folder_name(self.generation)
 
     def _remove_old_generations(self) -> None:
-        keep = self._generation_folder()
-        for old in self._folder.glob("g*"):
-            if old != keep:
-                shutil.rmtree(old, ignore_errors=True)
+        remove_other_generations(self._folder, self.generation)
+
+
+def begin_generation(ledger: Ledger) -> int:
+    """Has the next generation filled from the ledger; returns its number."""
+    number = int(ledger.setting(GENERATION) or 1) + 1
+    # In this order: a kill in between must not leave an empty generation that counts as fed.
+    ledger.outbox.refill()
+    ledger.remember(BUILDING, "1")
+    ledger.remember(GENERATION, str(number))
+    return number
+
+
+def remove_other_generations(folder: Path, generation: int) -> None:
+    """Removes the folders of every other generation."""
+    for old in folder.glob("g*"):
+        if old != folder / _folder_name(generation):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _folder_name(generation: int) -> str:
+    return f"g{generation:04d}"

@@ -1,9 +1,11 @@
-"""One file into the ledger: read, load, date, cut, embed, commit.
+"""Files into the ledger: read, load, date, cut, embed, commit.
 
-    path ─▶ bytes ─loaders─▶ conversations ─▶ dated turns ─▶ passages ─embedder─▶ vectors (committed as they come)
-                                                                  └──────────────▶ file (one transaction)
+    paths ─▶ bytes ─loaders─▶ conversations ─▶ dated turns ─▶ passages ─┐
+                                                                        │ of many files together
+    file (one transaction each) ◀── vectors (committed as they come) ◀──┴─embedder
 
-Vectors are committed batch by batch, before the file: a kill in the middle of a long file costs at most one batch.
+Files are gathered until there is a good load for the embedder: ten thousand small files fill its batches as one
+large file does. Vectors are committed batch by batch, before the files: a kill costs at most one batch.
 """
 
 from __future__ import annotations
@@ -11,44 +13,64 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import stat
-from contextlib import suppress
-from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import loaders
-from memoryd.ledger import ConversationRow, FileRow, FileState, NewFile, NewPassage, TurnRow
+from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
+from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
-from memoryd.passages import DatedTurn, Passage, make_passages
+from memoryd.passages import Passage, make_passages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from memoryd.embedder import Embedder
     from memoryd.korean import WordSplitter
-    from memoryd.ledger import Ledger
+    from memoryd.ledger import Ledger, TurnRow
     from memoryd.users import Users
 
 log = logging.getLogger(__name__)
 
-DAY_FOLDER = re.compile(r"day(?:(?P<digits>\d{4,})|last)\Z")
-# How far a day folder may lie after its file's time: clocks differ, and plans are written down early.
-FORWARD = timedelta(days=31)
 # Part of the pipeline's fingerprint: a change of how turns become passages makes every file be read again.
 PIPELINE = 1
+# Passages of how many files' worth are held in memory at a time, at least.
+LOAD = 512
 
 
-# The latest time that SQLite can hold; a file from the year 2262 or later counts as of then.
-LATEST_NS = 2**63 - 1
-# A time that no file has: the next scan reads the file again.
-AGAIN = -1
+def nothing() -> None:
+    """Nothing goes between."""
 
 
 class UnsettledError(Exception):
     """The file changed while it was read; it is tried again once it has settled."""
+
+
+class StoppingError(Exception):
+    """Raised by whoever has files read, to have it end soon: what is not committed is read at the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutConversation:
+    """A conversation that is read and cut, and has no vectors yet."""
+
+    conversation: loaders.Conversation
+    turns: tuple[TurnRow, ...]
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadFile:
+    """A file that waits for its vectors."""
+
+    path: str
+    row: FileRow
+    cuts: tuple[CutConversation, ...]
+
+    def passages(self) -> Iterator[Passage]:
+        return (passage for cut in self.cuts for passage in cut.passages)
 
 
 class Ingest:
@@ -57,7 +79,6 @@ class Ingest:
     Args:
         max_file_bytes: larger files are skipped.
         max_tokens: the longest passage, in the embedder's tokens.
-        batch_size: texts embedded between two commits of vectors.
     """
 
     def __init__(
@@ -70,7 +91,6 @@ class Ingest:
         users: Users,
         max_file_bytes: int,
         max_tokens: int,
-        batch_size: int,
     ) -> None:
         self._memory = memory
         self._folder = MemoryFolder(memory)
@@ -80,7 +100,6 @@ class Ingest:
         self._users = users
         self._max_file_bytes = max_file_bytes
         self._max_tokens = min(max_tokens, embedder.max_tokens)
-        self._batch_size = batch_size
 
     @property
     def fingerprint(self) -> str:
@@ -88,67 +107,90 @@ class Ingest:
         origin = self._users.origin.id
         return f"{PIPELINE} {self._embedder.id} {self._max_tokens} {self._words.version} origin {origin}"
 
-    def read(self, path: str) -> None:
-        """Brings the ledger up to date with one file; a file that is gone is taken out.
+    def read(self, paths: Sequence[str], between: Callable[[], None] = nothing) -> dict[str, Exception]:
+        """Brings the ledger up to date with files; one that is gone is taken out.
 
         Args:
-            path: below `memory/`, with forward slashes; the ledger has it as `printable` gives it.
+            paths: below `memory/`, with forward slashes; the ledger has them as `printable` gives them.
+            between: called before each file and after each batch of vectors; may raise `StoppingError`.
+
+        Returns:
+            The paths that could not be brought in, with why: `UnsettledError`, or what the disk, the embedder
+            or the ledger said. One file's fault is no other's.
+        """
+        failed: dict[str, Exception] = {}
+        waiting: list[_ReadFile] = []
+        for path in paths:
+            try:
+                between()
+                file = self._read(path)
+            except StoppingError as error:
+                return dict.fromkeys(paths, error)
+            except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
+                failed[path] = error
+                continue
+            if file:
+                waiting.append(file)
+            if sum(1 for each in waiting for _ in each.passages()) >= LOAD:
+                failed |= self._store_all(waiting, between)
+                waiting = []
+        return failed | self._store_all(waiting, between)
+
+    def _read(self, path: str) -> _ReadFile | None:
+        """Reads and cuts one file; None where there is nothing left to do for it.
 
         Raises:
             UnsettledError: it changed meanwhile.
-            StoreError: the ledger refused the commit.
+            StoreError: the ledger refused a commit.
         """
         file = self._memory / path
-        path = printable(path)
+        name = printable(path)
         try:
             status = file.lstat()
         except (FileNotFoundError, NotADirectoryError):
             # A folder that is not there is no deletion of what is in it.
             self._folder.check()
-            if self._ledger.files.remove(path):
-                log.info("%s is gone: taken out of the memory", path)
-            return
-        row = self._row(path, status)
-        known = self._ledger.files.get(path)
-        if known and known.state is FileState.INDEXED and _signature(known) == _signature(row):
-            return
+            if self._ledger.files.remove(name):
+                log.info("%s is gone: taken out of the memory", name)
+            return None
+        row = self._row(name, Signature.of(status))
+        known = self._ledger.files.get(name)
+        if known and known.state is FileState.INDEXED and known.signature == row.signature:
+            return None
         reason = self._refusal(file, status)
         if reason:
             # Another setting may let it in, so the next scan looks at it again.
-            self._refuse(replace(row, mtime_ns=AGAIN), FileState.SKIPPED, reason, None)
-            return
+            self._refuse(_again(row), FileState.SKIPPED, reason, None)
+            return None
         try:
-            data = file.read_bytes()
-            after = file.lstat()
-            if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-                raise UnsettledError(path)
-            loaded = loaders.load(path, data)
+            data = read_file(file, row.signature)
+            loaded = loaders.load(name, data)
         except loaders.EmptyFileError as error:
-            log.info("%s is skipped: %s", path, error.reason)
+            log.info("%s is skipped: %s", name, error.reason)
             emptied = replace(row, state=FileState.SKIPPED, reason=error.reason)
-            self._ledger.files.replace(NewFile(row=emptied, day=_day(path)))
+            self._ledger.files.replace(NewFile(row=emptied, day=day_of(name)))
         except loaders.UnreadableError as error:
             self._refuse(row, FileState.QUARANTINED, error.reason, error.line)
         except OSError as error:
-            # Mending the permissions changes neither size nor time.
-            again = replace(row, mtime_ns=AGAIN)
-            self._refuse(again, FileState.QUARANTINED, f"it can't be read: {error.strerror}", None)
+            # Mending the permissions may change neither size nor time.
+            self._refuse(
+                _again(row), FileState.QUARANTINED, f"it can't be read: {error.strerror or error}", None
+            )
         else:
-            self._store(replace(row, reason=_torn(loaded, data)), loaded, status)
+            row = replace(row, format=loaded.format, reason=_torn(loaded, data))
+            return _ReadFile(path, row, tuple(self.cut(name, loaded, status.st_mtime)))
+        return None
 
-    def cut(
-        self, path: str, loaded: loaders.Loaded, status: os.stat_result
-    ) -> list[tuple[loaders.Conversation, list[DatedTurn], list[Passage]]]:
-        """A file's conversations with their dated turns and passages; nothing is stored or embedded.
+    def cut(self, path: str, loaded: loaders.Loaded, mtime: float) -> Iterator[CutConversation]:
+        """A file's conversations, cut into passages; nothing is stored or embedded.
 
         Args:
             path: printable, below `memory/`.
-            status: the file's own, for the year of its day folder.
+            mtime: the file's own, seconds since 1970; for the year of its day folder.
         """
-        fallback = folder_time(_day(path), status.st_mtime)
-        conversations = []
-        for conversation in _distinct(loaded.conversations):
-            turns = dated_turns(conversation.turns, fallback)
+        fallback = folder_time(day_of(path), mtime)
+        for conversation in distinct(loaded.conversations):
+            turns = dated(conversation, fallback)
             passages = make_passages(
                 path,
                 conversation.id,
@@ -156,16 +198,11 @@ class Ingest:
                 count_tokens=self._embedder.count_tokens,
                 max_tokens=self._max_tokens,
             )
-            conversations.append((conversation, turns, passages))
-        return conversations
+            yield CutConversation(conversation, turns, tuple(passages))
 
-    def _row(self, path: str, status: os.stat_result) -> FileRow:
+    def _row(self, path: str, signature: Signature) -> FileRow:
         return FileRow(
-            path=path,
-            size=status.st_size,
-            mtime_ns=min(status.st_mtime_ns, LATEST_NS),
-            state=FileState.INDEXED,
-            owner=self._users.owner_of(path),
+            path=path, signature=signature, state=FileState.INDEXED, owner=self._users.owner_of(path)
         )
 
     def _refusal(self, file: Path, status: os.stat_result) -> str | None:
@@ -184,38 +221,54 @@ class Ingest:
         """Lists a file with its reason. What was read from it earlier stays: a damaged edit loses nothing."""
         log.warning("%s is %s: %s", row.path, state, reason)
         refused = replace(row, state=state, reason=reason, line=line)
-        self._ledger.files.refuse(refused, _day(row.path))
+        self._ledger.files.refuse(refused, day_of(row.path))
 
-    def _store(self, row: FileRow, loaded: loaders.Loaded, status: os.stat_result) -> None:
-        day = _day(row.path)
-        conversations = self.cut(row.path, loaded, status)
-        self._embed([passage for _, _, passages in conversations for passage in passages])
-        self._ledger.files.replace(
-            NewFile(
-                row=replace(row, format=loaded.format),
-                day=day,
-                conversations=tuple(
-                    ConversationRow(
-                        id=conversation.id,
-                        title=conversation.title,
-                        turns=tuple(_turn_row(conversation.id, turn) for turn in turns),
-                        passages=tuple(self._new_passage(passage) for passage in passages),
-                    )
-                    for conversation, turns, passages in conversations
-                ),
+    def _store_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
+        """Embeds what is new in all of them together, then commits each; says which could not be and why."""
+        failed: dict[str, Exception] = {}
+        try:
+            self._embed([passage for file in files for passage in file.passages()], between)
+        except Exception as error:  # noqa: BLE001  (handed to the caller)
+            if len(files) == 1 or isinstance(error, StoppingError):
+                return {file.path: error for file in files}
+            for file in files:
+                failed |= self._store_all([file], between)
+            return failed
+        for file in files:
+            try:
+                self._store(file)
+            except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
+                failed[file.path] = error
+        return failed
+
+    def _store(self, file: _ReadFile) -> None:
+        conversations = tuple(
+            ConversationRow(
+                id=cut.conversation.id,
+                title=cut.conversation.title,
+                turns=cut.turns,
+                passages=tuple(self._new_passage(passage) for passage in cut.passages),
             )
+            for cut in file.cuts
         )
-        log.info("%s: %d conversations", row.path, len(conversations))
+        self._ledger.files.replace(
+            NewFile(row=file.row, day=day_of(file.row.path), conversations=conversations)
+        )
+        log.info("%s: %d conversations", file.row.path, len(conversations))
 
-    def _embed(self, passages: Sequence[Passage]) -> None:
-        """Makes the vectors that are not there yet, longest first, a commit a batch."""
+    def _embed(self, passages: Sequence[Passage], between: Callable[[], None]) -> None:
+        """Makes the vectors that are not there yet, longest first, a commit a batch of tokens."""
+        from memoryd.embedder import batches  # brings numpy, and a command needs only the names of files
+
         texts = {passage.vector_key: passage.embedded for passage in passages}
         missing = self._ledger.vectors.missing(self._embedder.id, list(texts))
-        todo = sorted(missing, key=lambda key: (-len(texts[key]), key))
-        for at in range(0, len(todo), self._batch_size):
-            keys = todo[at : at + self._batch_size]
+        todo = sorted(missing)
+        lengths = self._embedder.count_tokens([texts[key] for key in todo])
+        for places in batches(lengths, self._embedder.batch_tokens):
+            keys = [todo[place] for place in places]
             vectors = self._embedder.embed_passages([texts[key] for key in keys])
             self._ledger.vectors.save(self._embedder.id, dict(zip(keys, vectors, strict=True)))
+            between()
 
     def _new_passage(self, passage: Passage) -> NewPassage:
         words = self._words.words(passage.embedded)
@@ -238,58 +291,30 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _day(path: str) -> str:
-    return path.split("/", maxsplit=1)[0]
+def read_file(file: Path, expected: Signature) -> bytes:
+    """The whole of an ordinary file, as it was when `expected` was taken, or as it is after it has only grown.
 
+    Opened so that what is put in its place meanwhile, a link or a pipe, is neither followed nor waited for.
 
-def folder_time(day: str, mtime: float) -> datetime:
-    """The moment that a day folder stands for: MMDD in the year nearest the file's time, or YYYYMMDD.
-
-    Nothing was said in the future: a day more than a month after the file's time is taken a year earlier.
-    `daylast`, and digits that are no date, stand for the file's own day. Midnight in the machine's zone.
-
-    Args:
-        day: the day folder's name.
-        mtime: when the file was written, seconds since 1970.
+    Raises:
+        UnsettledError: it is another file now, or was rewritten meanwhile.
+        OSError: it can't be read.
     """
-    written = datetime.fromtimestamp(min(mtime, LATEST_NS / 1e9)).astimezone()
-    match = DAY_FOLDER.match(day)
-    digits = (match and match["digits"]) or ""
-    dates: list[date] = []
-    # 29 February is up to eight years away.
-    years = range(written.year - 8, written.year + 2)
-    spelled = [digits] if len(digits) == 8 else [f"{year:04d}{digits}" for year in years if len(digits) == 4]
-    for each in spelled:
-        with suppress(ValueError):  # 0230 is no date in any year
-            dates.append(date(int(each[:4]), int(each[4:6]), int(each[6:8])))
-    past = [each for each in dates if each <= written.date() + FORWARD]
-    nearest = min(past, key=lambda each: abs(each - written.date()), default=written.date())
-    return datetime.combine(nearest, time()).astimezone()
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as opened:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode) or Signature.of(before) != expected:
+            raise UnsettledError(file)
+        data = opened.read(expected.size)
+        after = os.fstat(descriptor)
+    grew = after.st_size > expected.size
+    if len(data) < expected.size or (Signature.of(after) != expected and not grew):
+        raise UnsettledError(file)
+    return data
 
 
-def dated_turns(turns: Sequence[loaders.Turn], fallback: datetime) -> list[DatedTurn]:
-    """Gives a turn without a time the time of the turn before it, or the day folder's; never today's."""
-    dated = []
-    known = next((turn.time for turn in turns if turn.time), None)
-    last = known or fallback
-    for turn in turns:
-        last = turn.time or last
-        dated.append(
-            DatedTurn(
-                id=turn.id,
-                index=turn.index,
-                role=turn.role,
-                speaker=turn.speaker,
-                time=last,
-                text=turn.text,
-                citations=turn.citations,
-            )
-        )
-    return dated
-
-
-def _signature(row: FileRow) -> tuple[int, int]:
-    return row.size, row.mtime_ns
+def _again(row: FileRow) -> FileRow:
+    return replace(row, signature=row.signature._replace(mtime_ns=AGAIN))
 
 
 def _torn(loaded: loaders.Loaded, data: bytes) -> str | None:
@@ -304,26 +329,13 @@ def _torn(loaded: loaders.Loaded, data: bytes) -> str | None:
     return None
 
 
-def _turn_row(conversation_id: str, turn: DatedTurn) -> TurnRow:
-    return TurnRow(
-        id=turn.id,
-        conversation_id=conversation_id,
-        index=turn.index,
-        role=turn.role,
-        speaker=turn.speaker,
-        time=turn.time,
-        text=turn.text,
-        citations=turn.citations,
-    )
-
-
-def _distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
+def distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
     """An export that names two conversations alike gives the second another name."""
-    distinct: dict[str, loaders.Conversation] = {}
+    named: dict[str, loaders.Conversation] = {}
     for conversation in conversations:
         name, number = conversation.id, 1
-        while name in distinct:
+        while name in named:
             number += 1
             name = f"{conversation.id}#{number}"
-        distinct[name] = replace(conversation, id=name)
-    return list(distinct.values())
+        named[name] = replace(conversation, id=name)
+    return list(named.values())

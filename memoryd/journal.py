@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from memoryd.errors import StoreError
 from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -48,7 +49,8 @@ class Journal:
 
     def __init__(self, memory: Path) -> None:
         self._folder = MemoryFolder(memory)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._erased: list[str] = []
 
     def append(self, user: str, conversation_id: str, turns: Sequence[Utterance]) -> str:
         """Writes turns and syncs them to disk; returns the file's path below `memory/`.
@@ -70,6 +72,31 @@ class Journal:
                     "Free the disk or mend its permissions; nothing of it was kept."
                 ) from error
         return path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is written by others until it ends."""
+        with self._lock:
+            yield
+
+    @property
+    def erasures(self) -> int:
+        """How many conversations were erased since the start: a moment to compare with."""
+        return len(self._erased)
+
+    def erased_since(self, moment: int) -> list[str]:
+        """The ids of the conversations that were erased since then."""
+        return self._erased[moment:]
+
+    def note_erased(self, conversation_id: str) -> None:
+        """Lets those who are about to write know that this conversation is gone."""
+        self._erased.append(conversation_id)
+
+    def paths_of(self, conversation_id: str) -> list[str]:
+        """The files that were written for a conversation, read yet or not."""
+        name = SAFE_NAME.sub("_", conversation_id)
+        files = self._folder.root.glob(f"day*/*/????-??-??_{name}.jsonl")
+        return sorted(file.relative_to(self._folder.root).as_posix() for file in files)
 
 
 def new_conversation_id() -> str:
@@ -111,7 +138,7 @@ def _append(file: Path, data: bytes) -> None:
             raise
     if fresh:
         for folder in (file.parent, file.parent.parent, file.parent.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
 def _mend_tail(file: Path, out: IO[bytes]) -> None:
@@ -124,7 +151,7 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
     try:
         json.loads(tail)
     except ValueError:
-        with file.with_name(f".{file.name}.torn").open("ab") as aside:
+        with torn_aside(file).open("ab") as aside:
             aside.write(tail + b"\n")
         out.truncate(size - len(tail))
     else:
@@ -132,7 +159,12 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
         out.write(b"\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def torn_aside(file: Path) -> Path:
+    """Where half a line of a conversation's file is set aside."""
+    return file.with_name(f".{file.name}.torn")
+
+
+def sync_folder(folder: Path) -> None:
     """Makes a new name in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -7,8 +7,13 @@ import logging
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_BYTES = 4 * 2**20
@@ -40,6 +45,34 @@ def _file_handler(folder: Path) -> RotatingFileHandler:
     file.namer = lambda name: f"{name}.gz"
     file.rotator = _gzip
     return file
+
+
+def scrub_logs(folder: Path, holds: Callable[[bytes], bool]) -> int:
+    """Takes the lines that hold something out of every log; returns how many they were.
+
+    The log that is being written stays open: it is shortened in place, while nobody can write to it.
+    """
+    handlers = [each for each in logging.getLogger().handlers if isinstance(each, RotatingFileHandler)]
+    gone = 0
+    with ExitStack() as quiet:
+        for handler in handlers:
+            handler.acquire()
+            quiet.callback(handler.release)
+        for file in sorted(folder.glob("memoryd.log*")):
+            packed = file.suffix == ".gz"
+            data = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+            if not holds(data):
+                continue
+            lines = data.splitlines(keepends=True)
+            kept = [line for line in lines if not holds(line)]
+            gone += len(lines) - len(kept)
+            rest = b"".join(kept)
+            with file.open("r+b") as out:
+                out.write(gzip.compress(rest) if packed else rest)
+                out.truncate()
+                out.flush()
+                os.fsync(out.fileno())
+    return gone
 
 
 def _gzip(source: str, target: str) -> None:

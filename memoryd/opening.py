@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
+from memoryd.erase import Eraser
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
+from memoryd.mounts import network_file_system
 from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.schedule import Schedule
 from memoryd.verify import Verifier
-from memoryd.watch import WatchdogEvents, Watcher
+from memoryd.watch import NoEvents, WatchdogEvents, Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from memoryd.journal import Journal
     from memoryd.ledger import Ledger
     from memoryd.users import Users
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +52,8 @@ class Memory:
     brain: EchoBrain
     schedule: Schedule
     verifier: Verifier
-    reading: threading.Lock
+    eraser: Eraser
+    reading: AbstractContextManager[object]
 
 
 def open_memory(
@@ -75,23 +82,9 @@ def open_memory(
         users=users,
         max_file_bytes=config.watch.max_file_bytes,
         max_tokens=config.passages.max_tokens,
-        batch_size=config.embedding.batch_size,
     )
-    reading = threading.Lock()
-
-    def read(path: str) -> None:
-        with reading:
-            ingest.read(path)
-
-    watcher = Watcher(
-        root=config.paths.memory,
-        events=WatchdogEvents(),
-        read=read,
-        known=ledger.files.known,
-        clock=clock,
-        settle_seconds=config.watch.settle_seconds,
-        rescan_seconds=config.watch.rescan_seconds,
-    )
+    reading = threading.RLock()
+    watcher = _watcher(config, ingest, ledger, clock, reading)
     keeper = _index_keeper(config, ledger, embedder, ingest.fingerprint, watcher.waiting)
     recall = Recall(
         ledger=ledger,
@@ -129,6 +122,19 @@ def open_memory(
         index=lambda: keeper.index,
         origin=users.origin.id,
     )
+    eraser = Eraser(
+        ledger=ledger,
+        paths=config.paths,
+        users=users,
+        journal=journal,
+        reading=reading,
+        watcher=watcher,
+        keeper=keeper,
+        brain=brain,
+        generators=generators.values(),
+        loop=loop,
+        clock=clock,
+    )
     return Memory(
         embedder=embedder,
         keeper=keeper,
@@ -137,6 +143,7 @@ def open_memory(
         brain=brain,
         schedule=schedule,
         verifier=verifier,
+        eraser=eraser,
         reading=reading,
     )
 
@@ -148,6 +155,37 @@ def _load(config: Config, words: WordSplitter) -> Embedder:
     embedder = open_embedder(config)
     kiwi.join()
     return embedder
+
+
+def _watcher(
+    config: Config,
+    ingest: Ingest,
+    ledger: Ledger,
+    clock: Clock,
+    reading: AbstractContextManager[object],
+) -> Watcher:
+    """Listens on a local disk, compares at intervals on a network mount; holds `reading` while it reads files in."""
+
+    def read(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        # What was just said is read within the read of an import, by the same thread.
+        with reading:
+            return ingest.read(paths, between)
+
+    settings = config.watch
+    mounted = network_file_system(config.paths.memory)
+    if mounted:
+        log.info(
+            "%s is on %s: compared every %g s", config.paths.memory, mounted, settings.network_scan_seconds
+        )
+    return Watcher(
+        root=config.paths.memory,
+        events=NoEvents() if mounted else WatchdogEvents(),
+        read=read,
+        known=ledger.files.known,
+        clock=clock,
+        settle_seconds=settings.settle_seconds,
+        rescan_seconds=settings.network_scan_seconds if mounted else settings.rescan_seconds,
+    )
 
 
 def _index_keeper(

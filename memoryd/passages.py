@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from memoryd.ledger import TurnRow
+
 # How much of the words that opened an exchange stands over its later pieces, in characters.
 OPENING_CHARACTERS = 80
 
@@ -31,25 +33,6 @@ class Kind(StrEnum):
 
     SAID = "said"
     REPLY = "reply"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatedTurn:
-    """A turn whose time is known, as the ledger keeps it.
-
-    Attributes:
-        id: the id that the file gave.
-        index: 0-based place in its conversation.
-        time: aware.
-    """
-
-    id: str
-    index: int
-    role: str
-    speaker: str
-    time: datetime
-    text: str
-    citations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +68,7 @@ class Passage:
 class _Line:
     """A sentence of a turn, and its length in tokens."""
 
-    turn: DatedTurn
+    turn: TurnRow
     text: str
     tokens: int
 
@@ -93,7 +76,7 @@ class _Line:
 def make_passages(
     path: str,
     conversation_id: str,
-    turns: Sequence[DatedTurn],
+    turns: Sequence[TurnRow],
     *,
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
@@ -114,9 +97,9 @@ def make_passages(
     return passages
 
 
-def exchanges(turns: Sequence[DatedTurn]) -> Iterator[list[DatedTurn]]:
+def exchanges(turns: Sequence[TurnRow]) -> Iterator[list[TurnRow]]:
     """Groups turns: an exchange ends when the one who opened it speaks again after an answer."""
-    group: list[DatedTurn] = []
+    group: list[TurnRow] = []
     for turn in turns:
         if not turn.text.strip():
             continue
@@ -130,13 +113,13 @@ def exchanges(turns: Sequence[DatedTurn]) -> Iterator[list[DatedTurn]]:
         yield group
 
 
-def _is_reply(turn: DatedTurn) -> bool:
+def _is_reply(turn: TurnRow) -> bool:
     """Whether memoryd itself answered this, from memories or from none."""
     return turn.citations is not None
 
 
 def _opening(
-    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+    exchange: Sequence[TurnRow], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
 ) -> str:
     first = exchange[0]
     words = " ".join(first.text.split())
@@ -147,7 +130,7 @@ def _opening(
 
 
 def _pieces(
-    exchange: Sequence[DatedTurn],
+    exchange: Sequence[TurnRow],
     opening: str,
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
@@ -177,7 +160,7 @@ def _pieces(
 
 
 def _lines(
-    exchange: Sequence[DatedTurn], count_tokens: Callable[[Sequence[str]], list[int]], longest: int
+    exchange: Sequence[TurnRow], count_tokens: Callable[[Sequence[str]], list[int]], longest: int
 ) -> Iterator[_Line]:
     for turn in exchange:
         texts = sentences(turn.text)
@@ -189,7 +172,7 @@ def _lines(
 
 
 def _cut(
-    turn: DatedTurn, text: str, count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+    turn: TurnRow, text: str, count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
 ) -> Iterator[_Line]:
     """Halves a sentence, at a space where there is one, until each part fits."""
     stack = [text]
@@ -226,7 +209,7 @@ def _passage(place: str, piece: Sequence[_Line], opening: str) -> Passage:
 def _written(piece: Sequence[_Line]) -> str:
     """Lines as they were, the speaker's name where a turn begins."""
     parts: list[str] = []
-    turn: DatedTurn | None = None
+    turn: TurnRow | None = None
     for line in piece:
         parts.append(line.text if line.turn is turn else f"{line.turn.speaker}: {line.text}")
         turn = line.turn

@@ -55,6 +55,7 @@ class FakeEmbedder:
         self.id = name
         self.dimension = dimension
         self.max_tokens = 480
+        self.batch_tokens = 64
         self.embedded: list[str] = []
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -131,6 +132,9 @@ class FakeVectorIndex:
         nearest = self.query([owner], vector, 1)
         return bool(nearest) and nearest[0][1] > 1.0 - 1e-3
 
+    def drop_others(self) -> None:
+        """Nothing: another generation is another fake."""
+
     def _reach(self) -> None:
         if self.broken:
             raise IndexUnavailableError("The fake index is broken, as the test asked.")
@@ -166,6 +170,10 @@ class FakeGenerator:
             raise ModelNotReadyError(f"{self.name} is {self.state}")
         self.requests.append(request)
         return self._pieces(request.choices[0] if request.choices else self.answer)
+
+    def forget(self) -> None:
+        """Remembers no request."""
+        self.requests.clear()
 
     def close(self) -> None:
         """Absent after it."""

@@ -45,7 +45,7 @@ class Users:
     """
 
     def __init__(self, manifest: Path, state: Path) -> None:
-        self.origin = User(id=_origin_id(manifest))
+        self.origin = User(id=origin_id(manifest))
         self._token = _token(state / TOKEN_FILE)
 
     def of_token(self, token: str | None) -> User:
@@ -62,12 +62,18 @@ class Users:
         return self.origin
 
     def owner_of(self, path: str) -> str:
-        """Whose a file below `memory/` is: a folder with a user's id inside a day folder is that user's."""
-        parts = path.split("/")
-        return parts[1] if len(parts) > 2 and parts[1] == self.origin.id else SHARED
+        """Whose a file below `memory/` is."""
+        return owner_of(path, self.origin.id)
 
 
-def _origin_id(manifest: Path) -> str:
+def owner_of(path: str, origin: str) -> str:
+    """Whose a file below `memory/` is: a folder with a user's id inside a day folder is that user's."""
+    parts = path.split("/")
+    return origin if len(parts) > 2 and parts[1] == origin else SHARED
+
+
+def origin_id(manifest: Path) -> str:
+    """The origin's id as `manifest/` names it, fit to be a folder's name."""
     try:
         words = (manifest / ORIGIN_FILE).read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError):

@@ -21,7 +21,7 @@ import loaders
 from memoryd.errors import IndexUnavailableError
 from memoryd.index_keeper import BUILDING
 from memoryd.ingest import printable
-from memoryd.ledger import FileState
+from memoryd.ledger import AGAIN, FileState
 from memoryd.ledger.audit import CHUNK, sound
 from memoryd.users import SHARED
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from memoryd.korean import WordSplitter
     from memoryd.ledger import Ledger, TurnRow
     from memoryd.ledger.audit import StoredFile, StoredPassage
-    from memoryd.passages import DatedTurn, Passage
+    from memoryd.passages import Passage
     from memoryd.watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,6 @@ SAMPLED_VECTORS = 500
 # What seems to differ is looked at again: a notice of a file that has just come may be on its way.
 MORE_LOOKS = 2
 MORE_LOOKS_S = 0.5
-# In a signature: the file is looked at again at each comparison of the folder.
-AGAIN = -1
 # Two unit vectors of one text may differ by this much after Chroma's arithmetic.
 SAME_VECTOR = 1e-3
 NAMED = 3
@@ -184,20 +182,20 @@ class Verifier:
     ) -> Iterator[Difference]:
         file = self._memory / name
         try:
-            status = file.lstat()
-            made = self._ingest.cut(path, loaders.load(path, file.read_bytes()), status)
+            loaded = loaders.load(path, file.read_bytes())
+            made = list(self._ingest.cut(path, loaded, file.lstat().st_mtime))
         except (loaders.UnreadableError, OSError) as error:
             yield Difference(kind="file", path=path, detail=f"it can't be read any more: {error}")
             return
-        for conversation, turns, passages in made:
-            rows = stored.turns.get(conversation.id, ())
-            report.turns += len(turns)
-            yield from _turn_differences(path, turns, rows)
-            kept = stored.passages.get(conversation.id, ())
-            report.passages += len(passages)
-            yield from _passage_differences(path, passages, kept)
-            yield from self._word_differences(path, passages, kept, report, step)
-        strange = (stored.turns.keys() | stored.passages.keys()) - {each.id for each, _, _ in made}
+        for cut in made:
+            rows = stored.turns.get(cut.conversation.id, ())
+            report.turns += len(cut.turns)
+            yield from _turn_differences(path, cut.turns, rows)
+            kept = stored.passages.get(cut.conversation.id, ())
+            report.passages += len(cut.passages)
+            yield from _passage_differences(path, cut.passages, kept)
+            yield from self._word_differences(path, cut.passages, kept, report, step)
+        strange = (stored.turns.keys() | stored.passages.keys()) - {cut.conversation.id for cut in made}
         if strange:
             detail = f"the ledger has conversations that are not in it: {_named(sorted(strange))}"
             yield Difference(kind="turns", path=path, detail=detail)
@@ -335,7 +333,7 @@ class _Look:
         self.signatures = {printable(path): signature for path, signature in on_disk.items()}
         # After the disk: what was read in between is then waiting or the same, never older.
         self.known = ledger.files.known()
-        stale = {path for path, signature in self.known.items() if signature[0] < 0}
+        stale = {path for path, signature in self.known.items() if signature.size < 0}
         self.unread = {printable(path) for path in pending | watcher.pending()} | stale
 
     def paths(self) -> list[str]:
@@ -343,14 +341,13 @@ class _Look:
         return sorted(self.names.keys() | self.known.keys())
 
 
-def _turn_differences(path: str, turns: Sequence[DatedTurn], rows: Sequence[TurnRow]) -> Iterator[Difference]:
+def _turn_differences(path: str, turns: Sequence[TurnRow], rows: Sequence[TurnRow]) -> Iterator[Difference]:
     made = {turn.index: turn for turn in turns}
     kept = {row.index: row for row in rows}
     missing = [made[index].id for index in made.keys() - kept.keys()]
     strange = [kept[index].id for index in kept.keys() - made.keys()]
-    other = [
-        made[index].id for index in sorted(made.keys() & kept.keys()) if not _agree(made[index], kept[index])
-    ]
+    both = sorted(made.keys() & kept.keys())
+    other = [made[index].id for index in both if made[index] != kept[index]]
     if missing:
         yield Difference(
             kind="turns", path=path, detail=f"the ledger lacks the turns {_named(sorted(missing))}"
@@ -362,17 +359,6 @@ def _turn_differences(path: str, turns: Sequence[DatedTurn], rows: Sequence[Turn
         yield Difference(
             kind="turns", path=path, detail=f"the ledger has other words for the turns {_named(other)}"
         )
-
-
-def _agree(turn: DatedTurn, row: TurnRow) -> bool:
-    return (turn.id, turn.role, turn.speaker, turn.time, turn.text, turn.citations) == (
-        row.id,
-        row.role,
-        row.speaker,
-        row.time,
-        row.text,
-        row.citations,
-    )
 
 
 def _passage_differences(

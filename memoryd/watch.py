@@ -1,9 +1,10 @@
 """Which files have changed and settled, and the one thread that reads them in.
 
     inotify ──▶ note(path) ──▶ pending ──settled──▶ ingest
-    scan at start, and every hour ─┘
+    scan at start, every hour, and after notices were lost ─┘
 
-A file is settled once its size and time have stayed the same for `settle_seconds`.
+A file is settled once its size and times have stayed the same for `settle_seconds`. One that never stays the same,
+as a log does, is read as it stands after two minutes.
 """
 
 from __future__ import annotations
@@ -20,25 +21,37 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from memoryd.errors import StoreError
-from memoryd.ingest import LATEST_NS, UnsettledError, printable
+from memoryd.ingest import StoppingError, UnsettledError, printable
+from memoryd.ledger import Signature
 from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from memoryd.clock import Clock
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+WATCHDOG_LOG = logging.getLogger("watchdog.observers.inotify_c")
+OVERFLOWED = "queue overflowed"
 # Between two comparisons of the folder where no notices come.
 BLIND_RESCAN_SECONDS = 30.0
+# How long a file that goes on changing is waited for.
+LONGEST_WAIT_S = 120.0
+# Files read in one go, between two looks at what is urgent.
+TOGETHER = 64
 STOP_LIMIT_S = 10.0
 # Left by editors, browsers and copy programs while they write.
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", ".swx", "~")
 
-# Size in bytes, mtime in nanoseconds.
-Signature = tuple[int, int]
+
+class Read(Protocol):
+    """`Ingest.read`."""
+
+    def __call__(self, paths: Sequence[str], between: Callable[[], None], /) -> Mapping[str, Exception]:
+        """The paths that could not be read, with why."""
+        ...
 
 
 class FileEvents(Protocol):
@@ -58,17 +71,44 @@ class WatchdogEvents:
 
     def __init__(self) -> None:
         self._observer = Observer()
+        self._overflow: _Overflow | None = None
 
     def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
         """Begins to listen."""
+        self._overflow = _Overflow(lambda: notice(root, True))
+        WATCHDOG_LOG.addHandler(self._overflow)
         self._observer.schedule(_Handler(notice), str(root), recursive=True)
         self._observer.start()
 
     def stop(self) -> None:
         """Ends in a bounded time."""
+        if self._overflow:
+            WATCHDOG_LOG.removeHandler(self._overflow)
         if self._observer.is_alive():
             self._observer.stop()
             self._observer.join(STOP_LIMIT_S)
+
+
+class NoEvents:
+    """For network mounts, where no notice comes: only the scans at intervals."""
+
+    def start(self, root: Path, notice: Callable[[Path, bool], None]) -> None:
+        """Nothing to listen to."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+
+class _Overflow(logging.Handler):
+    """The kernel drops notices when its queue is full; watchdog (7.1) says so in its log and nowhere else."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._lost = lost
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if OVERFLOWED in record.getMessage():
+            self._lost()
 
 
 class _Handler(FileSystemEventHandler):
@@ -91,6 +131,7 @@ class _Handler(FileSystemEventHandler):
 class _Pending:
     signature: Signature | None
     due: float
+    since: float
     fault: str = ""
 
 
@@ -98,8 +139,9 @@ class Watcher:
     """Keeps the ledger in step with `memory/`.
 
     Args:
-        read: brings the ledger up to date with one path.
-        known: what the ledger has read, path → (size, mtime in ns).
+        read: brings the ledger up to date with paths; returns those that it could not, with why. It calls its
+            second argument now and then on the way, so that what is urgent can go between.
+        known: what the ledger has read, path → signature.
         settle_seconds: how long a file must stay the same.
         rescan_seconds: between two comparisons of the whole folder; 0 for never.
     """
@@ -109,7 +151,7 @@ class Watcher:
         *,
         root: Path,
         events: FileEvents,
-        read: Callable[[str], None],
+        read: Read,
         known: Callable[[], dict[str, Signature]],
         clock: Clock,
         settle_seconds: float,
@@ -151,7 +193,7 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finishes the file in hand, reads no other, and returns in a bounded time."""
+        """Finishes the batch in hand and returns in a bounded time; the next start reads what is left."""
         self._stopping.set()
         self._wake.set()
         self._events.stop()
@@ -183,7 +225,9 @@ class Watcher:
         """Marks a path as changed; `settled` where the writer says that it is whole."""
         now = self._clock.monotonic()
         with self._lock:
-            self._pending[path] = _Pending(self._signature(path), now if settled else now + self._settle)
+            due = now if settled else now + self._settle
+            since = self._pending[path].since if path in self._pending else now
+            self._pending[path] = _Pending(self._signature(path), due, since)
         if settled:
             self._urgent.append(path)
         self._wake.set()
@@ -211,13 +255,11 @@ class Watcher:
             raise
         if self._clock.monotonic() >= self._next_scan:
             self._scan()
-        for path in self._due():
+        due = self._due()
+        for at in range(0, len(due), TOGETHER):
             if self._stopping.is_set():
                 break
-            while self._urgent:
-                # What was just said must not wait behind an import.
-                self._take(self._urgent.popleft())
-            self._take(path)
+            self._take(due[at : at + TOGETHER])
         now = self._clock.monotonic()
         with self._lock:
             times = [pending.due for pending in self._pending.values()]
@@ -269,8 +311,9 @@ class Watcher:
         with self._lock:
             for path in [*sorted(changed), *sorted(gone)]:
                 signature = on_disk.get(path)
-                old_enough = signature is None or age - signature[1] / 1e9 >= self._settle
-                self._pending.setdefault(path, _Pending(signature, now if old_enough else now + self._settle))
+                old_enough = signature is None or age - signature.mtime_ns / 1e9 >= self._settle
+                due = now if old_enough else now + self._settle
+                self._pending.setdefault(path, _Pending(signature, due, now))
         self.scanned = True
         if changed or gone:
             log.info(
@@ -301,40 +344,55 @@ class Watcher:
                 if pending.due > now:
                     continue
                 signature = self._signature(path)
-                if signature == pending.signature:
+                if signature == pending.signature or now - pending.since >= LONGEST_WAIT_S:
                     due.append(path)
                 else:
-                    self._pending[path] = _Pending(signature, now + self._settle)
+                    self._pending[path] = _Pending(signature, now + self._settle, pending.since)
         return due
 
-    def _take(self, path: str) -> None:
-        """Reads one file; it counts as waiting until it is in the ledger."""
+    def _take(self, paths: Sequence[str]) -> None:
+        """Reads files; each counts as waiting until it is in the ledger."""
         with self._lock:
-            taken = self._pending.get(path)
-        if taken is None:
-            return
-        try:
-            self._read(path)
-        except UnsettledError:
-            self.note(path)
-            return
-        except Exception as error:  # the job's boundary: one file must not keep the others from being read
-            log.exception("%s could not be read in; it is tried again in %g s", path, RETRY_SECONDS)
+            taken = {path: self._pending[path] for path in paths if path in self._pending}
+        failed = self._read(list(taken), lambda: self._between(taken.keys()))
+        for path, error in failed.items():
+            if isinstance(error, StoppingError):
+                continue
+            if isinstance(error, UnsettledError):
+                self.note(path)
+                continue
+            log.error(
+                "%s could not be read in; it is tried again in %g s", path, RETRY_SECONDS, exc_info=error
+            )
             due = self._clock.monotonic() + RETRY_SECONDS
+            fault = f"{printable(path)}: {error}"
             with self._lock:
-                self._pending[path] = _Pending(self._signature(path), due, f"{printable(path)}: {error}")
-            return
+                self._pending[path] = _Pending(self._signature(path), due, taken[path].since, fault)
         with self._lock:
-            # A notice that came meanwhile has put another entry there; that one stays.
-            if self._pending.get(path) is taken:
-                del self._pending[path]
+            for path in taken.keys() - failed.keys():
+                # A notice that came meanwhile has put another entry there; that one stays.
+                if self._pending.get(path) is taken[path]:
+                    del self._pending[path]
+
+    def _between(self, in_hand: Collection[str]) -> None:
+        """What was just said must not wait behind an import. A file that is in hand already waits its turn.
+
+        Raises:
+            StoppingError: the watcher stops.
+        """
+        if self._stopping.is_set():
+            raise StoppingError
+        urgent = [self._urgent.popleft() for _ in range(len(self._urgent))]
+        self._urgent.extend(path for path in urgent if path in in_hand)
+        for path in urgent:
+            if path not in in_hand:
+                self._take([path])
 
     def _signature(self, path: str) -> Signature | None:
         try:
-            status = (self._root / path).lstat()
+            return Signature.of((self._root / path).lstat())
         except OSError:
             return None
-        return status.st_size, min(status.st_mtime_ns, LATEST_NS)
 
 
 def ignored(path: str) -> bool:

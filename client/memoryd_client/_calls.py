@@ -43,7 +43,7 @@ class Call(Generic[Shape]):
         patient: the daemon may work for a long time before it answers, so silence is no fault.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     shape: type[Shape]
     body: m.Wire | None = None
@@ -95,8 +95,12 @@ def add_conversation(turns: Iterable[m.NewTurn], *, conversation_id: str | None)
 
 def conversation(conversation_id: str) -> Call[m.ConversationView]:
     """`GET /api/conversations/{id}`."""
-    path = f"/api/conversations/{quote(conversation_id, safe='')}"
-    return Call(method="GET", path=path, shape=m.ConversationView)
+    return Call(method="GET", path=_conversation_path(conversation_id), shape=m.ConversationView)
+
+
+def erase_conversation(conversation_id: str) -> Call[m.Erased]:
+    """`DELETE /api/conversations/{id}`."""
+    return Call(method="DELETE", path=_conversation_path(conversation_id), shape=m.Erased, patient=True)
 
 
 def identity(version: int | None) -> Call[m.IdentityView]:
@@ -231,6 +235,10 @@ def translated(base_url: httpx.URL) -> Iterator[None]:
         raise ConnectionLostError(f"{url} fell silent; look at its log, or allow more time.") from error
     except httpx.RequestError as error:
         raise ConnectionLostError(f"The connection to {url} broke: {error}") from error
+
+
+def _conversation_path(conversation_id: str) -> str:
+    return f"/api/conversations/{quote(conversation_id, safe='')}"
 
 
 def _is_problem(response: httpx.Response) -> bool:

@@ -31,7 +31,7 @@ class Client:
         base_url: the daemon's address.
         token: the bearer token; the environment's `MEMORYD_TOKEN` by default.
         timeout: seconds of silence after which an answer is given up; None waits for ever. Connecting gets
-            5 seconds, a replay, a rebuild and a verification as long as they take.
+            5 seconds, a replay, a rebuild, a verification and an erasure as long as they take.
         transport: another way to send requests: a proxy, or a fake in tests.
 
     Every method raises an error of the tree in `_errors`: `ConnectFailedError` when nothing answers,
@@ -134,6 +134,10 @@ class Client:
     def conversation(self, conversation_id: str) -> m.ConversationView:
         """Every turn of a conversation, in order."""
         return self._send(calls.conversation(conversation_id))
+
+    def erase_conversation(self, conversation_id: str) -> m.Erased:
+        """Takes a conversation out of its files and everything made of them, for good; proves it."""
+        return self._send(calls.erase_conversation(conversation_id))
 
     def identity(self, version: int | None = None) -> m.IdentityView:
         """An identity version; the one in force without a number."""
@@ -279,6 +283,10 @@ class AsyncClient:
     async def conversation(self, conversation_id: str) -> m.ConversationView:
         """See `Client.conversation`."""
         return await self._send(calls.conversation(conversation_id))
+
+    async def erase_conversation(self, conversation_id: str) -> m.Erased:
+        """See `Client.erase_conversation`."""
+        return await self._send(calls.erase_conversation(conversation_id))
 
     async def identity(self, version: int | None = None) -> m.IdentityView:
         """See `Client.identity`."""

@@ -110,7 +110,10 @@ class Timings(Wire):
 
 
 class AskAnswer(Wire):
-    """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None."""
+    """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None.
+
+    `saved` is false where a conversation was erased meanwhile: the answer may quote it and is not kept.
+    """
 
     answer: str
     model: str
@@ -164,6 +167,69 @@ class ConversationView(Wire):
     title: str
     paths: list[str]
     turns: list[TurnView]
+
+
+class ErasedFile(Wire):
+    """What became of a file that held an erased conversation; `target` took its place where it was replaced."""
+
+    path: str
+    action: Literal["removed", "rewritten", "replaced", "unchanged"]
+    note: str
+    target: str = ""
+
+
+class FoundFragments(Wire):
+    """A file of the state folder that still holds something of what was erased."""
+
+    path: str
+    fragments: int
+
+
+class ErasureProof(Wire):
+    """What was looked for in the state folder after an erasure, and what was found (nothing, one hopes).
+
+    Attributes:
+        files: looked through; `unread` could not be.
+        fragments: sentences and their pieces, names and vectors that were sought, each in every way to write it.
+        words: of the lexical index that only this conversation had; `words_left` are still there.
+        shared: fragments not sought, because the conversations in `elsewhere` hold them too and keep them.
+        seconds: that the search took.
+    """
+
+    files: int
+    bytes: int
+    fragments: int
+    found: list[FoundFragments]
+    unread: list[str]
+    words: int
+    words_left: int
+    shared: int
+    elsewhere: list[str]
+    seconds: float
+
+
+class Erased(Wire):
+    """`DELETE /api/conversations/{id}`: what was erased, from where, and the proof.
+
+    Attributes:
+        identities: versions from which lines were cut; `identity_version` is in force now.
+        log_lines: taken out of the logs.
+        copies: files that were kept of a damaged ledger, and went because they may hold it.
+        generation: of the vector index, begun anew.
+        seconds: that all of it took.
+    """
+
+    files: list[ErasedFile]
+    turns: int
+    passages: int
+    vectors: int
+    identities: int
+    identity_version: int
+    log_lines: int
+    copies: list[str]
+    generation: int
+    proof: ErasureProof
+    seconds: float
 
 
 FileState = Literal["indexed", "skipped", "quarantined"]

@@ -133,7 +133,7 @@ class FakeDaemon:
                         self.wfile.write(chunk)
                         self.wfile.flush()
 
-            do_GET = do_POST = handle_any  # noqa: N815  (http.server's names)
+            do_GET = do_POST = do_DELETE = handle_any  # noqa: N815  (http.server's names)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (http.server's name)
                 """Says nothing; what arrived is in `requests`."""

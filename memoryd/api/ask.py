@@ -106,7 +106,7 @@ def _answer(event: Answer) -> AskAnswer:
         identity_version=event.identity_version,
         degraded=event.degraded,
         note=event.note,
-        saved=True,
+        saved=event.saved,
         citations=citations(event.hits),
         timings=Timings(
             recall_ms=round(event.recall_ms, 1),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, status
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import file_view
+from memoryd.api.views import erased_view, file_view
 from memoryd.errors import NotFoundError
 from memoryd.journal import Utterance, new_conversation_id
 from memoryd.ledger import FileState  # noqa: TC001
 from memoryd_client.models import (
     ConversationView,
+    Erased,
     FileList,
     NewConversation,
     SavedConversation,
@@ -56,6 +57,12 @@ def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Conver
         paths=list(stored.paths),
         turns=[TurnView.model_validate(turn, from_attributes=True) for turn in stored.turns],
     )
+
+
+@router.delete("/api/conversations/{conversation_id:path}")
+def erase_conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Erased:
+    """Takes a conversation out of its files and everything made of them, and proves it."""
+    return erased_view(daemon.memory.eraser.erase(user, conversation_id))
 
 
 @router.get("/api/files")

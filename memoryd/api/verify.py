@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.errors import UnauthorizedError
+from memoryd.errors import ForbiddenError
 from memoryd_client.models import DifferenceView, RebuildRequest, Rebuilt, Verified, VerifyRequest
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def verify(daemon: DaemonOf, user: UserOf, request: VerifyRequest | None = None)
 
 def _only_the_origin(daemon: Daemon, user: User) -> None:
     if user != daemon.users.origin:
-        raise UnauthorizedError("This is the origin's alone: show the origin's token.")
+        raise ForbiddenError("This is the origin's alone: show the origin's token.")

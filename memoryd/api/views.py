@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from memoryd_client.models import (
     Citation,
+    Erased,
+    ErasedFile,
+    ErasureProof,
     FileView,
+    FoundFragments,
     IdentityView,
     ModelView,
     PartView,
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memoryd.daemon import Daemon
+    from memoryd.erase import Proof, Report
     from memoryd.ledger import FileRow, IdentityRow, ReplayRow
     from memoryd.recall import Hit
 
@@ -52,7 +57,43 @@ def file_view(row: FileRow) -> FileView:
         line=row.line,
         turns=row.turns,
         passages=row.passages,
-        size=max(row.size, 0),
+        size=max(row.signature.size, 0),
+    )
+
+
+def erased_view(report: Report) -> Erased:
+    """An erasure and its proof."""
+    return Erased(
+        files=[
+            ErasedFile(path=file.path, action=file.action.value, note=file.note, target=file.target)
+            for file in report.files
+        ],
+        turns=report.turns,
+        passages=report.passages,
+        vectors=report.vectors,
+        identities=report.identities,
+        identity_version=report.identity_version,
+        log_lines=report.log_lines,
+        copies=list(report.copies),
+        generation=report.generation,
+        proof=_proof(report.proof),
+        seconds=report.seconds,
+    )
+
+
+def _proof(proof: Proof) -> ErasureProof:
+    search = proof.search
+    return ErasureProof(
+        files=search.files,
+        bytes=search.bytes,
+        fragments=search.fragments,
+        found=[FoundFragments(path=each.path, fragments=each.fragments) for each in search.found],
+        unread=list(search.unread),
+        words=proof.words,
+        words_left=proof.words_left,
+        shared=proof.shared,
+        elsewhere=list(proof.elsewhere),
+        seconds=search.seconds,
     )
 
 

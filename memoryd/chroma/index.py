@@ -92,6 +92,7 @@ class ChromaIndex:
     ) -> None:
         self._server = server
         model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
+        self._instance = f"{instance}-"
         self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
         self._lock = threading.Lock()
@@ -149,6 +150,18 @@ class ChromaIndex:
         """Whether a stored vector is its own nearest: what a torn index fails at."""
         nearest = self.query([owner], vector, 1)
         return bool(nearest) and nearest[0][1] > 1.0 - SAME_VECTOR
+
+    def drop_others(self) -> None:
+        """Deletes this memory's other collections on a server elsewhere; in a child's folder there are none."""
+        if not self._server.elsewhere:
+            return
+        with self._reaching():
+            self._collection("")
+            for collection in self._client.list_collections():
+                if collection.name.startswith(self._instance) and not collection.name.startswith(
+                    f"{self._prefix}-"
+                ):
+                    self._client.delete_collection(collection.name)
 
     def _collection(self, owner: str) -> Any:
         with self._lock:

@@ -38,6 +38,7 @@ class RemoteChroma:
     """A Chroma server that somebody else runs (`store.chroma_url`)."""
 
     failed_starts = 0
+    elsewhere = True
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -61,6 +62,8 @@ class ChromaServer:
     Attributes:
         failed_starts: children in a row that ended before they answered: what a torn folder makes of them.
     """
+
+    elsewhere = False
 
     def __init__(self, *, max_file_bytes: int) -> None:
         self.failed_starts = 0

@@ -1,1 +1,1 @@
-"""The command line: `memoryd` and `replay-now`. All but `run` and `config` speak HTTP to the daemon."""
+"""The command line: `memoryd` and `replay-now`. Only `run`, `config`, `inspect` and `import` don't ask the daemon."""

@@ -242,6 +242,33 @@ def verify(
         raise typer.Exit(DIFFERS)
 
 
+@app.command(cls=Command)
+def erase(
+    conversation: Annotated[
+        str, typer.Argument(help="The conversation's id (a search with --json names it).")
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Erase a conversation for good, and prove it."""
+    with connected(url, config) as client:
+        if not yes:
+            seen = client.conversation(conversation)
+            render.to_be_erased(render.Page(stderr=True), seen)
+            typer.confirm("Erase it for good?", abort=True, err=True)
+        with waiting("Erasing, then looking for what is left", hidden=as_json):
+            erased = client.erase_conversation(conversation)
+    if as_json:
+        show_json(erased)
+    else:
+        render.erased(render.Page(), erased)
+    if erased.proof.found or erased.proof.words_left or erased.proof.unread:
+        raise typer.Exit(MemorydError.exit_code)
+
+
 @app.command("config", cls=Command)
 def show_config(*, config: ConfigFile = None, as_json: Json = False) -> None:
     """Print the configuration and where it comes from."""

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from memoryd_client import (
         AskAnswer,
         Citation,
+        ConversationView,
         Counts,
+        Erased,
         FileView,
         IdentityView,
         ModelView,
@@ -267,6 +269,55 @@ def verified(page: Page, seen: Verified) -> None:
         page.say("Words and Chroma's vectors were compared by a sample; `--full` compares all.", style="dim")
     if not seen.differences:
         page.say("Nothing differs.", style="green")
+
+
+def to_be_erased(page: Page, seen: ConversationView) -> None:
+    """What an erasure would take: how much, from when, where."""
+    first, last = seen.turns[0], seen.turns[-1]
+    title = f"“{excerpt(seen.title, 60)}”, " if seen.title else ""
+    page.say(
+        f"{seen.id}: {title}{len(seen.turns):,} turns, {first.time:%Y-%m-%d} to {last.time:%Y-%m-%d}", "bold"
+    )
+    page.say(f"It begins: {first.speaker}: {excerpt(first.text, 60)}")
+    for path in seen.paths:
+        page.say(f"  {path}", style="dim")
+
+
+def erased(page: Page, seen: Erased) -> None:
+    """What was erased, what was looked through for it, and what was found."""
+    page.say(
+        f"Erased: {seen.turns:,} turns, {seen.passages:,} passages, {seen.vectors:,} vectors", style="bold"
+    )
+    for file in seen.files:
+        target = f" by {file.target}" if file.target else ""
+        page.say(f"  {file.path}: {file.action}{target} ({file.note})")
+    versions = f"{seen.identities:,} identity versions"
+    page.say(f"Lines were cut from {versions}; identity {seen.identity_version} is in force.")
+    page.say(f"{seen.log_lines:,} log lines are gone. Index generation {seen.generation} is being filled.")
+    if seen.copies:
+        page.block(
+            f"Gone too, because they were kept of a damaged ledger and may hold it: {', '.join(seen.copies)}."
+        )
+    proof = seen.proof
+    sought = f"{proof.fragments:,} fragments and {proof.words:,} words"
+    page.say(
+        f"Looked for {sought} in {proof.files:,} files of the state folder, {proof.bytes:,} bytes, "
+        f"{proof.seconds:.1f} s"
+    )
+    if not (proof.found or proof.words_left or proof.unread):
+        page.say("Nothing was found.", style="green")
+    for found in proof.found:
+        page.say(f"Still there: {found.fragments:,} fragments in {found.path}", style="red")
+    if proof.words_left:
+        page.say(f"Still there: {proof.words_left:,} words in the lexical index", style="red")
+    for path in proof.unread:
+        page.say(f"Could not be looked through: {path}", style="red")
+    if proof.shared:
+        page.block(
+            f"{proof.shared:,} fragments stay, because other conversations hold them too: "
+            f"{', '.join(proof.elsewhere) or 'the manifests'}",
+            style="yellow",
+        )
 
 
 def config(page: Page, values: dict[str, object], loaded: LoadedConfig) -> None:

@@ -4,11 +4,13 @@ files ─▶ conversations ─▶ turns
               └─────────▶ passages ─▶ lexical (FTS5)
                               ├─────▶ vectors (by embedder and text, so nothing is embedded twice)
                               └─────▶ outbox ─▶ Chroma
-identities, replays, counters, settings
+identities, replays, erasures, counters, settings
 """
 
+from memoryd.ledger.erasures import ErasureRow, ErasureState, Taken
 from memoryd.ledger.ledger import Ledger, Recovery
 from memoryd.ledger.rows import (
+    AGAIN,
     ConversationRow,
     FileRow,
     FileState,
@@ -18,11 +20,15 @@ from memoryd.ledger.rows import (
     NewPassage,
     OutboxRow,
     ReplayRow,
+    Signature,
     TurnRow,
 )
 
 __all__ = [
+    "AGAIN",
     "ConversationRow",
+    "ErasureRow",
+    "ErasureState",
     "FileRow",
     "FileState",
     "FoundPassage",
@@ -33,5 +39,7 @@ __all__ = [
     "OutboxRow",
     "Recovery",
     "ReplayRow",
+    "Signature",
+    "Taken",
     "TurnRow",
 ]

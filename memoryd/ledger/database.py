@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Each waits for readers as long as a connection waits for anything.
+COMPACT_TRIES = 4
 MIGRATIONS = (
     """
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -108,6 +110,21 @@ MIGRATIONS = (
         error TEXT
     );
     """,
+    "ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE erasures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        state TEXT NOT NULL,
+        conversation_id TEXT,
+        digest TEXT NOT NULL,
+        by TEXT NOT NULL,
+        begun_at TEXT NOT NULL,
+        done_at TEXT,
+        turns INTEGER NOT NULL,
+        fragments INTEGER NOT NULL DEFAULT 0,
+        found INTEGER
+    );
+    """,
 )
 
 
@@ -123,6 +140,7 @@ TABLES = (
     "outbox",
     "identities",
     "replays",
+    "erasures",
 )
 BROKEN = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
@@ -266,6 +284,26 @@ class Database:
             self.damage = " ".join(how.split())
             log.error("the ledger %s is damaged: %s", self.file, self.damage)
             self.damaged.set()
+
+    def compact(self) -> None:
+        """Writes the whole file anew and empties the log: no page keeps what was deleted.
+
+        Raises:
+            StoreError: no room for a second copy, or readers that don't end within `COMPACT_TRIES` half minutes.
+        """
+        with self._lock:
+            self._check()
+            try:
+                self._writer.execute("VACUUM")
+                for _ in range(COMPACT_TRIES):
+                    (busy, _, _) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    if not busy:
+                        return
+            except sqlite3.Error as error:
+                raise self._failed(error, "can't be written anew, which takes twice its size") from error
+        raise StoreError(
+            f"The ledger {self.file} is being read without end, so that its log can't be emptied."
+        )
 
     def close(self) -> None:
         """Writes the log back into the file and closes every connection."""

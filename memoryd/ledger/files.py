@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from memoryd.ledger.rows import FileRow, FileState, TurnRow
+from memoryd.ledger.rows import FileRow, FileState, Signature, TurnRow
 
 if TYPE_CHECKING:
     import sqlite3
@@ -120,11 +120,11 @@ class FileStore:
         with self._database.read() as connection:
             return int(connection.execute("SELECT count(*) FROM files WHERE size < 0").fetchone()[0])
 
-    def known(self) -> dict[str, tuple[int, int]]:
-        """Path → (size in bytes, mtime in nanoseconds) of every file, as last read."""
+    def known(self) -> dict[str, Signature]:
+        """Path → signature of every file, as last read."""
         with self._database.read() as connection:
-            rows = connection.execute("SELECT path, size, mtime_ns FROM files")
-            return {row["path"]: (row["size"], row["mtime_ns"]) for row in rows}
+            rows = connection.execute("SELECT path, size, mtime_ns, ctime_ns FROM files")
+            return {path: Signature(*signature) for path, *signature in rows}
 
     def list(self, state: FileState | None = None) -> list[FileRow]:
         """Every file, or those of one state, by path."""
@@ -219,8 +219,7 @@ def _citations_value(ids: Sequence[str] | None) -> str | None:
 def _file_row(row: sqlite3.Row) -> FileRow:
     return FileRow(
         path=row["path"],
-        size=row["size"],
-        mtime_ns=row["mtime_ns"],
+        signature=Signature(row["size"], row["mtime_ns"], row["ctime_ns"]),
         state=FileState(row["state"]),
         format=row["format"],
         reason=row["reason"],
@@ -232,13 +231,13 @@ def _file_row(row: sqlite3.Row) -> FileRow:
 
 
 def _put_file(connection: sqlite3.Connection, row: FileRow, day: str) -> int:
-    values = (row.path, row.size, row.mtime_ns, row.state, row.format, row.reason, row.line, row.owner, day)
+    values = (row.path, *row.signature, row.state, row.format, row.reason, row.line, row.owner, day)
     (file_id,) = connection.execute(
-        """INSERT INTO files (path, size, mtime_ns, state, format, reason, line, owner, day)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """INSERT INTO files (path, size, mtime_ns, ctime_ns, state, format, reason, line, owner, day)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
-               state = excluded.state, format = excluded.format, reason = excluded.reason, line = excluded.line,
-               owner = excluded.owner, day = excluded.day
+               ctime_ns = excluded.ctime_ns, state = excluded.state, format = excluded.format,
+               reason = excluded.reason, line = excluded.line, owner = excluded.owner, day = excluded.day
            RETURNING id""",
         values,
     ).fetchone()

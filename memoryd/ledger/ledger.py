@@ -13,11 +13,12 @@ from memoryd.clock import SystemClock
 from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.ledger.audit import Audit
 from memoryd.ledger.database import Database
+from memoryd.ledger.erasures import ErasureStore
 from memoryd.ledger.files import FileStore
 from memoryd.ledger.identities import IdentityStore
 from memoryd.ledger.outbox import Outbox
 from memoryd.ledger.rebuild import begin_rebuild
-from memoryd.ledger.salvage import finish, is_whole, salvage
+from memoryd.ledger.salvage import finish, is_whole, remove_copies, salvage
 from memoryd.ledger.search import PassageSearch
 from memoryd.ledger.vectors import VectorStore
 
@@ -76,6 +77,7 @@ class Ledger:
         self.search = PassageSearch(self._database)
         self.identities = IdentityStore(self._database)
         self.audit = Audit(self._database)
+        self.erasures = ErasureStore(self._database)
 
     def setting(self, name: str) -> str | None:
         """A remembered value, or None."""
@@ -171,6 +173,15 @@ class Ledger:
             self._salvage(file, how)
         self._database.open()
         return Recovery.WHOLE if whole else Recovery.ANEW
+
+    def remove_copies(self) -> tuple[str, ...]:
+        """Removes what damage has left beside the ledger, which an erasure does not reach; returns the files' names.
+
+        Raises:
+            StoreError: one can't be removed, or the ledger is damaged now.
+        """
+        with self._database.write():  # so that no recovery begins meanwhile
+            return remove_copies(self._database.file)
 
     def close(self) -> None:
         """Closes it; every commit is on disk already."""

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import os
     from datetime import datetime
+
+# The latest time that SQLite can hold; a file from the year 2262 or later counts as of then.
+LATEST_NS = 2**63 - 1
+# A size and a time that no file has: the next scan reads the file again.
+AGAIN = -1
+
+
+class Signature(NamedTuple):
+    """What tells that a file has changed without reading it.
+
+    Size and modification time can be the same after an edit (`cp -p`, `rsync -t`, two writes in one tick); the
+    inode's change time can't be set, so it tells what they hide.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        """The signature of a file as `lstat` gives it; times from 2262 on count as of then."""
+        return cls(status.st_size, min(status.st_mtime_ns, LATEST_NS), min(status.st_ctime_ns, LATEST_NS))
 
 
 class FileState(StrEnum):
@@ -24,13 +47,12 @@ class FileRow:
 
     Attributes:
         path: below `memory/`, with forward slashes.
-        size: bytes when it was read; -1 where it must be read again.
+        signature: of the file when it was read; with `AGAIN` in it where it must be read again.
         line: of the fault, 1-based.
     """
 
     path: str
-    size: int
-    mtime_ns: int
+    signature: Signature
     state: FileState
     format: str | None = None
     reason: str | None = None

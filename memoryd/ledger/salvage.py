@@ -1,10 +1,10 @@
 """A damaged ledger: what can be read from it goes into a new one, and it stays beside that, under another name.
 
 damaged ─ SQLite where its trees hold, pages one by one where they don't ─▶ ledger.sqlite3.new ─▶ ledger.sqlite3
-   └──────────────▶ ledger.damaged-20260315T210400.sqlite3 (nothing is deleted)
+   └──────────────▶ ledger.damaged-20260315T210400.sqlite3 (until an erasure)
 
-Vectors come first, so that nothing is embedded twice; then identities, replays, settings and counters. Files, turns,
-passages and words are not carried over: the files are read again.
+Vectors come first, so that nothing is embedded twice; then identities, replays, erasures, settings and counters.
+Files, turns, passages and words are not carried over: the files are read again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from memoryd.errors import StoreError
 from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS
 from memoryd.ledger.database import TABLES, Database
+from memoryd.ledger.erasures import ErasureState
 from memoryd.ledger.pages import Value, rows
 from memoryd.ledger.trouble import store_error
 
@@ -67,7 +68,7 @@ def salvage(file: Path, when: datetime) -> Salvaged:
     Raises:
         StoreError: there is no room for a new one, or it can't be written.
     """
-    fresh = file.with_name(f"{file.name}.new")
+    fresh = _fresh(file)
     for leftover in _with_log(fresh):
         leftover.unlink(missing_ok=True)
     try:
@@ -89,9 +90,30 @@ def salvage(file: Path, when: datetime) -> Salvaged:
 
 def finish(file: Path) -> None:
     """Ends what a kill cut short between the two renames: the new ledger is whole, the damaged one is aside."""
-    fresh = file.with_name(f"{file.name}.new")
+    fresh = _fresh(file)
     if fresh.exists() and not file.exists():
         fresh.rename(file)
+
+
+def remove_copies(file: Path) -> tuple[str, ...]:
+    """Removes every damaged ledger that was kept, and a new one that a kill left half made; returns their names.
+
+    No recovery may be under way.
+
+    Raises:
+        StoreError: one can't be removed.
+    """
+    kept = file.parent.glob(f"{file.stem}.damaged-*{file.suffix}*")
+    copies = sorted([*kept, *(each for each in _with_log(_fresh(file)) if each.exists())])
+    try:
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename} can't be removed: {error.strerror}. It may hold what is being erased: mend the "
+            "permissions of its folder, then erase again."
+        ) from error
+    return tuple(copy.name for copy in copies)
 
 
 def is_whole(file: Path) -> bool:
@@ -136,6 +158,7 @@ def _carry_over(file: Path, made: Database) -> dict[str, int]:
             torn.append(table)
     if torn:
         _insert_by_shape(file, made, torn, carried)
+    _drop_what_is_being_erased(made, carried)
     with made.write() as connection:
         # What was embedded is at least what is here.
         connection.execute(
@@ -144,6 +167,16 @@ def _carry_over(file: Path, made: Database) -> dict[str, int]:
             (EMBEDDED_TEXTS,),
         )
     return carried
+
+
+def _drop_what_is_being_erased(made: Database, carried: dict[str, int]) -> None:
+    """Where an erasure is not done, any vector and identity may be of what it erases; numbers are not used twice."""
+    with made.write() as connection:
+        if connection.execute("SELECT 1 FROM erasures WHERE state != ?", (ErasureState.DONE,)).fetchone():
+            log.warning("an erasure is not done: no vectors and identities are carried over")
+            for table in ("vectors", "identities"):
+                connection.execute(f"DELETE FROM {table}")
+                carried[table] = 0
 
 
 def _through_sqlite(file: Path, table: str) -> Iterator[Values]:
@@ -225,6 +258,12 @@ def _is_replay(values: Values) -> bool:
     return _are(values, (type(None), str, str, str, number, int, int, int, integer, text, text))
 
 
+def _is_erasure(values: Values) -> bool:
+    text, integer = (str, type(None)), (int, type(None))
+    kinds = (type(None), str, text, str, str, str, text, int, int, integer)
+    return _are(values, kinds) and values[1] in set(ErasureState)
+
+
 def _are(values: Values, kinds: Sequence[type | tuple[type, ...]]) -> bool:
     pairs = zip(values, kinds, strict=False)
     return len(values) == len(kinds) and all(isinstance(value, kind) for value, kind in pairs)
@@ -237,7 +276,12 @@ SHAPES: dict[str, Callable[[Values], bool]] = {
     "counters": _is_counter,
     "identities": _is_identity,
     "replays": _is_replay,
+    "erasures": _is_erasure,
 }
+
+
+def _fresh(file: Path) -> Path:
+    return file.with_name(f"{file.name}.new")
 
 
 def _with_log(file: Path) -> list[Path]:

@@ -11,9 +11,14 @@ from memoryd.ledger import FileState as State
 from memoryd_client import (
     AskAnswer,
     Citation,
+    ConversationView,
     DifferenceView,
+    Erased,
+    ErasedFile,
+    ErasureProof,
     FileList,
     FileView,
+    FoundFragments,
     IdentityView,
     Problem,
     Ready,
@@ -21,6 +26,7 @@ from memoryd_client import (
     ReplayView,
     SearchAnswer,
     Status,
+    TurnView,
     Verified,
 )
 from memoryd_client.models import FileState
@@ -419,3 +425,85 @@ def test_a_wrong_configuration_is_one_plain_sentence(memoryd: Memoryd, tmp_path:
 def test_version_is_printed(memoryd: Memoryd) -> None:
     assert memoryd("version").stdout.startswith("memoryd ")
     assert "version" in json.loads(memoryd("version", "--json").stdout)
+
+
+def erased(**proof: object) -> Erased:
+    clean = {"found": [], "unread": [], "words_left": 0, "shared": 0, "elsewhere": []}
+    made = {"files": 12, "bytes": 345_678, "fragments": 40, "words": 9, "seconds": 0.25}
+    return Erased(
+        files=[
+            ErasedFile(path="day0315/a.txt", action="removed", note="it held nothing else"),
+            ErasedFile(
+                path="day0315/b.json",
+                action="replaced",
+                note="the others are kept",
+                target="day0315/b.json.jsonl",
+            ),
+        ],
+        turns=1234,
+        passages=600,
+        vectors=599,
+        identities=2,
+        identity_version=7,
+        log_lines=3,
+        copies=["ledger.damaged-20260315T210400.sqlite3"],
+        generation=4,
+        proof=ErasureProof.model_validate(made | clean | proof),
+        seconds=1.5,
+    )
+
+
+def test_erase_prints_what_went_and_what_was_looked_through(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    daemon.answer("DELETE /api/conversations/c1", erased())
+
+    result = memoryd("erase", "c1", "--yes")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "Erased: 1,234 turns, 600 passages, 599 vectors",
+        "  day0315/a.txt: removed (it held nothing else)",
+        "  day0315/b.json: replaced by day0315/b.json.jsonl (the others are kept)",
+        "Lines were cut from 2 identity versions; identity 7 is in force.",
+        "3 log lines are gone. Index generation 4 is being filled.",
+        "Gone too, because they were kept of a damaged ledger and may hold it: ledger.damaged-20260315T210400.sqlite3.",
+        "Looked for 40 fragments and 9 words in 12 files of the state folder, 345,678 bytes, 0.2 s",
+        "Nothing was found.",
+    ]
+
+
+def test_erase_says_what_is_still_there_and_fails(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    found = [FoundFragments(path="copy.bak", fragments=2)]
+    daemon.answer(
+        "DELETE /api/conversations/c1",
+        erased(found=found, unread=["locked"], words_left=1, shared=3, elsewhere=["c2", "c3"]),
+    )
+
+    result = memoryd("erase", "c1", "--yes")
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-4:] == [
+        "Still there: 2 fragments in copy.bak",
+        "Still there: 1 words in the lexical index",
+        "Could not be looked through: locked",
+        "3 fragments stay, because other conversations hold them too: c2, c3",
+    ]
+
+
+def test_erase_asks_first_and_shows_what_it_would_take(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    said = TurnView(id="t1", index=0, role="user", speaker="지훈", time=MADE, text="금고 이야기야.")
+    seen = ConversationView(id="c1", title="", paths=["day0315/a.txt"], turns=[said, said])
+    daemon.answer("GET /api/conversations/c1", seen)
+
+    result = memoryd("erase", "c1")  # nobody answers the question
+
+    assert result.exit_code == 1
+    assert result.stdout.strip() == ""
+    assert "c1: 2 turns, 2026-03-15 to 2026-03-15" in result.stderr
+    assert "It begins: 지훈: 금고 이야기야." in result.stderr
+    assert [request.method for request in daemon.requests] == ["GET"]
+
+
+def test_erase_as_json_is_one_document(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    daemon.answer("DELETE /api/conversations/c1", erased())
+
+    assert Erased.model_validate_json(memoryd("erase", "c1", "--yes", "--json").stdout) == erased()

@@ -17,6 +17,9 @@ from memoryd_client import (
     Client,
     ConnectFailedError,
     ConnectionLostError,
+    Erased,
+    ErasedFile,
+    ErasureProof,
     InvalidRequestError,
     NewTurn,
     NotFoundError,
@@ -130,6 +133,34 @@ def test_search_sends_only_what_was_given(daemon: FakeDaemon, client: Client, an
     assert daemon.requests[0].body == {"query": "폴더", "k": 3, "since": "2026-03-01T00:00:00Z"}
 
 
+def erased() -> Erased:
+    proof = ErasureProof(
+        files=3,
+        bytes=9,
+        fragments=4,
+        found=[],
+        unread=[],
+        words=2,
+        words_left=0,
+        shared=0,
+        elsewhere=[],
+        seconds=0.1,
+    )
+    return Erased(
+        files=[ErasedFile(path="day0315/a.jsonl", action="removed", note="it held nothing else")],
+        turns=2,
+        passages=1,
+        vectors=1,
+        identities=1,
+        identity_version=3,
+        log_lines=0,
+        copies=[],
+        generation=2,
+        proof=proof,
+        seconds=0.5,
+    )
+
+
 def test_a_conversation_is_added_and_read_back_under_its_quoted_id(
     daemon: FakeDaemon, client: Client
 ) -> None:
@@ -138,6 +169,8 @@ def test_a_conversation_is_added_and_read_back_under_its_quoted_id(
 
     assert client.add_conversation([NewTurn(speaker="지훈", text="안녕")], id="c1").turns == 1
     assert client.conversation("a/b?").id == "a/b?"
+    daemon.answer("DELETE /api/conversations/a%2Fb%3F", erased())
+    assert client.erase_conversation("a/b?") == erased()
     assert daemon.requests[0].body == {
         "id": "c1",
         "turns": [{"role": "user", "speaker": "지훈", "text": "안녕"}],
@@ -330,6 +363,7 @@ def test_the_asynchronous_client_makes_the_same_requests(daemon: FakeDaemon) -> 
         lambda c: c.search("q", k=2),
         lambda c: c.add_conversation([NewTurn(text="안녕")]),
         lambda c: c.conversation("c1"),
+        lambda c: c.erase_conversation("c1"),
         lambda c: c.identity(1),
         lambda c: c.replay(),
         lambda c: c.replays(),

@@ -112,6 +112,21 @@ def test_the_shared_beginning_of_prompts_is_computed_once(model: ResidentModel) 
     assert again.cached_tokens == again.prompt_tokens - 1  # the last is computed for what follows it
 
 
+def test_what_is_forgotten_is_computed_again_and_the_answer_is_the_same(model: ResidentModel) -> None:
+    asked = request("오늘은 무슨 요일이야?", max_tokens=4)
+    model.forget()
+    first, _ = ask(model, asked)
+    _, warm = ask(model, asked)
+    model.forget()
+    inner = model._model
+    assert inner is not None
+    assert not inner._llama.input_ids.any()
+    again, cold = ask(model, asked)
+    assert warm.cached_tokens == warm.prompt_tokens - 1
+    assert cold.cached_tokens <= 1
+    assert again == first
+
+
 def test_a_closed_answer_leaves_a_sound_cache(model: ResidentModel) -> None:
     wanted = request("오늘 날씨가 어때?")
     expected = ask_warm(model, wanted)

@@ -43,6 +43,7 @@ class ScriptedModel:
         self.context_tokens = 4096
         self.cached_tokens = 0
         self.computed = 0
+        self.forgot = 0
         self.end_token = 0
         self.has_template = prompt is not None
         self._running = False
@@ -59,6 +60,10 @@ class ScriptedModel:
 
     def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
+
+    def forget(self) -> None:
+        assert not self._running
+        self.forgot += 1
 
     def prompt_tokens(self, text: str, *, control: bool) -> list[int]:
         assert control == self.has_template
@@ -291,3 +296,20 @@ def test_thinking_that_used_up_the_answer_is_an_error() -> None:
     with pytest.raises(ModelError, match=r"only thought, for 5 tokens\. Raise llm\.max_tokens"):
         text(model.generate(request(max_tokens=5)))
     assert text(scripted("셋.", family=DEEPSEEK, prompt="…")[0].generate(request())) == "셋."
+
+
+def test_forgetting_waits_for_the_answer_under_way() -> None:
+    resident, fake = scripted("오래 걸리는 대답")
+    pieces = resident.generate(request())
+    next(pieces)
+    thread = threading.Thread(target=resident.forget)
+    thread.start()
+    thread.join(0.1)
+    assert fake.forgot == 0
+    pieces.close()
+    thread.join(30)
+    assert fake.forgot == 1
+
+
+def test_a_model_that_is_not_loaded_has_nothing_to_forget(tmp_path: Path) -> None:
+    make_runner("llama", "llama", ModelSettings(path=tmp_path / "none.gguf")).forget()

@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders import Role, Turn, UnreadableError, load
+from loaders.base import Source
+from loaders.chatgpt import ChatGPTLoader
 
+MESSAGE_KEYS = ["a", "b", "message", "parent", "content", "parts", "author", "role", "create_time", "id"]
+DETAIL_KEYS = ["metadata", "attachments", "content_type", "content_references", "recipient", "name"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["a", "b", "user", "text"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["a", "b", "message", "parent", "content", "parts", "author", "role", "create_time", "id"]
-            ),
+            st.sampled_from([*MESSAGE_KEYS, *DETAIL_KEYS]),
             inner,
             max_size=4,
         )
@@ -111,6 +113,13 @@ def test_hidden_and_empty_messages_are_left_out() -> None:
         ({"content_type": "execution_output", "text": "1\n"}, "1\n"),
         ({"content_type": "tether_browsing_display", "result": "웹 글"}, "웹 글"),
         (
+            {"content_type": "tether_quote", "title": "날씨", "url": "https://example.com", "text": "맑음"},
+            "날씨 — https://example.com\n맑음",
+        ),
+        ({"content_type": "system_error", "name": "E", "text": "고장"}, "고장"),
+        ({"content_type": "computer_output", "screenshot": {}}, "[computer output]"),
+        ({"parts": [{"content_type": "real_time_user_audio_video_asset_pointer"}]}, "[audio]"),
+        (
             {"parts": [{"content_type": "image_asset_pointer", "asset_pointer": "file://x"}, "이 사진 봐"]},
             "[image]\n이 사진 봐",
         ),
@@ -139,6 +148,128 @@ def test_conversations_without_ids_are_named_after_the_file() -> None:
     loaded = load("day0315/chats.json", json.dumps(entries).encode())
     assert [one.id for one in loaded.conversations] == ["day0315/chats.json-1", "day0315/chats.json-2"]
     assert loaded.conversations[1].turns[0].id == "day0315/chats.json-2:1"
+
+
+def _remarks(entry: dict[str, Any]) -> tuple[str, ...]:
+    (conversation,) = load("conversations.json", json.dumps([entry]).encode()).conversations
+    return conversation.remarks
+
+
+def test_what_is_left_out_is_counted() -> None:
+    settings = {"content_type": "user_editable_context", "user_profile": "나는 지훈"}
+    mapping = {
+        "a": _node(None, "", "system", metadata={"is_visually_hidden_from_conversation": True}),
+        "b": _node("a", "숨은 지시", "system", metadata={"is_visually_hidden_from_conversation": True}),
+        "c": _node("b", "", content=settings, metadata={"is_visually_hidden_from_conversation": True}),
+        "d": _node("c", "안녕"),
+        "e": _node(
+            "d", "", "assistant", content={"content_type": "thoughts", "thoughts": [{"content": "음"}]}
+        ),
+        "f": _node("e", "", "assistant", content={"content_type": "reasoning_recap", "content": "3초"}),
+        "g": _node("f", "반가워", "assistant"),
+        "헌 답": _node("d", "누구?", "assistant"),
+        "헌 생각": _node("d", "", "assistant", content={"content_type": "thoughts"}),
+        "빈 것": _node("d", "", "assistant"),
+    }
+    assert _texts({"mapping": mapping, "current_node": "g"}) == ["안녕", "반가워"]
+    assert _remarks({"mapping": mapping, "current_node": "g"}) == (
+        "1 message on a branch that is not shown was left out",
+        "1 message that ChatGPT hides was left out",
+        "2 messages of the model's thoughts were left out",
+        "1 message of custom instructions or saved memories was left out",
+    )
+
+
+def test_nothing_left_out_is_no_remark() -> None:
+    assert _remarks({"mapping": {"a": _node(None, "안녕")}}) == ()
+
+
+def test_two_messages_of_another_branch_are_two() -> None:
+    mapping = {
+        "a": _node(None, "물음"),
+        "b": _node("a", "답", "assistant"),
+        "c": _node("a", "헌 답", "assistant"),
+        "d": _node("c", "헌 물음"),
+    }
+    assert _remarks({"mapping": mapping, "current_node": "b"}) == (
+        "2 messages on branches that are not shown were left out",
+    )
+
+
+def test_attachments_are_named_where_they_stand_or_beneath() -> None:
+    content = {
+        "content_type": "multimodal_text",
+        "parts": [{"content_type": "image_asset_pointer", "asset_pointer": "sediment://file_1"}, "봐"],
+    }
+    attachments = [
+        {"id": "file_1", "name": "고양이.png"},
+        {"id": "file_2", "name": "계획.pdf"},
+        {"name": ""},
+        3,
+    ]
+    assert _texts(_content(content, metadata={"attachments": attachments}))[1] == (
+        "[image: 고양이.png]\n봐\n[file: 계획.pdf]"
+    )
+
+
+def test_a_drawn_picture_has_its_prompt_for_a_caption() -> None:
+    part = {"content_type": "image_asset_pointer", "metadata": {"dalle": {"prompt": "눈 오는 역"}}}
+    assert _texts(_content({"parts": [part]}))[1] == "[image: 눈 오는 역]"
+
+
+def test_pictures_that_code_drew_are_noted() -> None:
+    metadata = {"aggregate_result": {"messages": [{"message_type": "image"}, {"message_type": "stream"}]}}
+    content = {"content_type": "execution_output", "text": "끝"}
+    assert _texts(_content(content, metadata=metadata))[1] == "끝\n[image]"
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ({"name": "일기", "type": "document", "content": "첫날\n둘째 날"}, "[canvas: 일기]\n첫날\n둘째 날"),
+        ({"updates": [{"pattern": ".*", "replacement": "새 글"}]}, "[canvas changed]\n새 글"),
+        ({"updates": [{"pattern": "헌", "replacement": "새"}]}, "[canvas changed]\n헌 →\n새"),
+    ],
+)
+def test_a_canvas_is_read_as_its_words(call: dict[str, Any], text: str) -> None:
+    content = {"content_type": "code", "text": json.dumps(call)}
+    assert _texts(_content(content, recipient="canmore.create_textdoc"))[1] == text
+    assert _texts(_content({"content_type": "code", "text": "{"}, recipient="canmore.x"))[1] == "{"
+
+
+@pytest.mark.parametrize(
+    ("marked", "text"),
+    [
+        ("맑다. \ue200cite\ue202turn0search1\ue202turn0search2\ue201 춥다.", "맑다. 춥다."),
+        ('\ue200entity\ue202["city","Paris","in France"]\ue201에서', "Paris에서"),
+        ("\ue200entity\ue202[torn\ue201", "[torn"),
+        ("\ue200url\ue202기상청\ue202turn0search1\ue201", "기상청"),
+        ("보라 \ue200filecite\ue202turn0file0\ue202L1-L3\ue201.", "보라."),
+        ("끊김 \ue200cite\ue202turn0search0", "끊김 "),
+        ("\ue202홀로\ue201", "\ue202홀로\ue201"),
+        ("\ue200모름\ue202x\ue201남", "남"),
+    ],
+)
+def test_marks_do_not_garble_an_answer(marked: str, text: str) -> None:
+    content = {"content_type": "text", "parts": [marked]}
+    assert _texts(_content(content, author={"role": "assistant"}))[1] == text
+    assert _texts(_content(content))[1] == marked  # what a person pasted is theirs
+
+
+def test_a_citation_is_shown_as_the_page_shows_it() -> None:
+    mark = "\ue200cite\ue202turn0search1\ue201"
+    reference = {"matched_text": mark, "alt": " ([기상청](https://example.com))"}
+    content = {"content_type": "text", "parts": [f"맑다 {mark}"]}
+    metadata = {"content_references": [reference, {"matched_text": 3}, 4]}
+    assert _texts(_content(content, author={"role": "assistant"}, metadata=metadata))[1] == (
+        "맑다 ([기상청](https://example.com))"
+    )
+
+
+def test_another_formats_messages_are_not_sniffed() -> None:
+    value = [{"chat_messages": [{"content": [{"type": "tool_use", "input": {"mapping": {}}}]}]}]
+    data = json.dumps(value)
+    assert not ChatGPTLoader().sniff(Source(name="conversations.json", data=data.encode(), text=data))
 
 
 def test_an_entry_that_is_no_conversation_is_named() -> None:

@@ -30,7 +30,7 @@ def test_a_character_torn_by_a_crash_shows_as_such(cut: int) -> None:
     ("data", "reason"),
     [
         (b"\x89PNG\r\n\x1a\n", "PNG"),
-        (b"PK\x03\x04\x14", "zip"),
+        (b"PK\x03\x04\x14", "zip archive inside another"),
         (b"%PDF-1.7\n", "PDF"),
         (b"abc\x00def", "NUL"),
         (TEXT.encode("utf-16-le"), "save it as UTF-8"),

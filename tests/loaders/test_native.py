@@ -155,3 +155,16 @@ def test_what_is_written_is_what_is_read(records: list[dict[str, object]]) -> No
         assert turn.citations == (
             tuple(cast("list[str]", record["citations"])) if "citations" in record else None
         )
+
+
+def test_the_first_title_is_the_conversations_and_anything_else_is_none() -> None:
+    lines = _lines(
+        {"text": "하나", "conversation": "a", "title": ["?"]},
+        {"text": "둘", "conversation": "a", "title": "숫자"},
+        {"text": "셋", "conversation": "b"},
+        {"text": "넷", "conversation": "a", "title": "다른 제목"},
+    )
+    assert [(each.id, each.title) for each in load("a.jsonl", lines).conversations] == [
+        ("a", "숫자"),
+        ("b", ""),
+    ]

@@ -76,7 +76,7 @@ class Being:
 
     def _save(self, path: str) -> None:
         self.saved.append(path)
-        self.home.ingest.read(path)
+        self.home.read(path)
         self.clock.pass_seconds(60)
 
 
@@ -129,7 +129,7 @@ def test_the_prompt_is_identity_then_memories_then_the_question(home: Home, llam
 
 def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
     (home.root / "day0310/cat.jsonl").unlink()
-    home.ingest.read("day0310/cat.jsonl")
+    home.read("day0310/cat.jsonl")
     answer = Being(home, llama, identity=False).ask("안녕")[-1]
     assert isinstance(answer, Answer)
     assert (answer.identity_version, answer.hits) == (0, ())
@@ -242,6 +242,36 @@ def test_an_exchange_is_written_once_with_what_it_was_built_from(home: Home, lla
     assert answer["identity_version"] == 7
     (path,) = being.saved
     assert path == f"day{FakeClock().now():%m%d}/jihun/{FakeClock().now():%Y-%m-%d}_c1.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("erased", "kept"),
+    [("elsewhere", ["두부는 어디에서 자?"]), ("c1", []), (None, ["두부는 어디에서 자?", "지붕 위에서 자."])],
+)
+def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
+    home: Home, llama: FakeGenerator, erased: str | None, kept: list[str]
+) -> None:
+    being = Being(home, llama)
+    events = being.brain.ask(
+        Question(user=User(id="jihun"), text="두부는 어디에서 자?", conversation_id="c1")
+    )
+    next(events)
+    if erased:
+        being.brain._journal.note_erased(erased)
+    answer = list(events)[-1]
+    assert isinstance(answer, Answer)
+    assert answer.text == "지붕 위에서 자."
+    assert answer.saved is (erased is None)
+    assert [record["text"] for record in being.written()] == kept
+
+
+def test_a_conversation_that_is_forgotten_is_not_at_hand(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask("두부는 어디에서 자?")
+    home.ledger.files.remove(being.saved[0])
+    being.brain.forget("c1")
+    being.ask("그럼 낮에는?")
+    assert [message.text for message in llama.requests[-1].messages[1:]] == ["그럼 낮에는?"]
 
 
 def test_an_answer_is_not_recalled_beside_its_sources(home: Home, llama: FakeGenerator) -> None:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memoryd.identity import MANIFESTS, MEMORIES_HEADING, Manifests, make_identity, read_manifests
+from memoryd.identity import (
+    ERASED_LINE,
+    MANIFESTS,
+    MEMORIES_HEADING,
+    Manifests,
+    Scrubber,
+    make_identity,
+    quotes_of,
+    read_manifests,
+)
 from memoryd.korean import estimate_tokens, sentences
 from tests.memoryd.parts import turn
 
@@ -239,3 +248,58 @@ def test_every_kept_line_was_said_by_a_person(turns: list[TurnRow]) -> None:
     said = " ".join(" ".join(each.text.split()) for each in turns if each.role == "user")
     for memory in _memories(made.text):
         assert memory.split("지훈: ", maxsplit=1)[1].removesuffix(" (day0310/a.txt)") in said
+
+
+# Erasures.
+
+
+def _scrubber(
+    gone: Sequence[tuple[str, TurnRow]], kept: Sequence[tuple[str, TurnRow]] = (), known: Sequence[str] = ()
+) -> Scrubber:
+    def quotes(life: Sequence[tuple[str, TurnRow]]) -> dict[str, str]:
+        return {line: spoken for path, each in life for line, spoken in quotes_of(path, [each]).items()}
+
+    return Scrubber(
+        gone=frozenset(quotes(gone)),
+        spoken=frozenset(quotes(gone).values()),
+        kept=frozenset(quotes(kept)),
+        paths=frozenset(path for path, _ in gone),
+        known=frozenset([*known, *(path for path, _ in gone)]),
+    )
+
+
+def test_an_erased_conversations_lines_are_marked_and_the_rest_stays() -> None:
+    text = make_identity(WHOLE, LIFE, budget=2000).text
+    scrubbed = _scrubber(LIFE[:1]).scrub(text)
+    assert scrubbed.count(ERASED_LINE) == 2
+    assert "두부는 회색" not in scrubbed
+    assert _memories(scrubbed)[2:] == _memories(text)[2:]
+    assert scrubbed.partition(MEMORIES_HEADING)[0] == text.partition(MEMORIES_HEADING)[0]
+
+
+def test_a_manifest_is_never_scrubbed() -> None:
+    manifests = Manifests(
+        texts={"echo_identity.txt": "- 2026-03-10 지훈: 두부는 회색 고양이야. (day0310/a.txt)"}, missing=()
+    )
+    text = make_identity(manifests, LIFE[1:], budget=2000).text
+    assert _scrubber(LIFE[:1]).scrub(text) == text
+
+
+def test_another_conversation_of_the_same_file_keeps_its_lines_and_earlier_wording_goes() -> None:
+    path = "day0310/a.txt"
+    other = (path, turn("텃밭에 물을 주기로 했어.", conversation="c9"))
+    edited = (path, turn("두부는 까만 고양이였지 싶어.", conversation="c1"))
+    text = make_identity(WHOLE, [*LIFE[:1], other, edited], budget=2000).text
+    scrubbed = _scrubber(LIFE[:1], [other]).scrub(text)
+    assert [line for line in _memories(scrubbed) if line != ERASED_LINE] == list(
+        quotes_of(*other[:1], [other[1]])
+    )
+
+
+@pytest.mark.parametrize(("known", "marked"), [((), 2), (("day0309/old (1).txt",), 0)])
+def test_its_words_under_a_file_name_that_is_no_longer_there_go_too(
+    known: tuple[str, ...], marked: int
+) -> None:
+    moved = [("day0309/old (1).txt", LIFE[0][1])]
+    text = make_identity(WHOLE, moved, budget=2000).text
+    assert _scrubber(LIFE[:1], known=known).scrub(text).count(ERASED_LINE) == marked

@@ -3,20 +3,25 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, date, datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoryd.day_folder import FORWARD, folder_time
 from memoryd.errors import StoreError
-from memoryd.ingest import FORWARD, UnsettledError, folder_time
-from memoryd.ledger import FileRow, FileState
-from tests.memoryd.parts import WRITTEN, Home, line
+from memoryd.ingest import UnsettledError, read_file
+from memoryd.ledger import FileRow, FileState, Signature
+from tests.memoryd.parts import Home, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import IO
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from memoryd.ledger import NewFile
 
@@ -55,8 +60,7 @@ def test_native_lines_keep_ids_speakers_and_times(home: Home) -> None:
     assert (second.id, second.role, second.time) == ("t2", "assistant", first.time)
     assert _row(home, "day0315/a.jsonl") == FileRow(
         path="day0315/a.jsonl",
-        size=(home.root / "day0315/a.jsonl").stat().st_size,
-        mtime_ns=int(WRITTEN.timestamp()) * 10**9,
+        signature=Signature.of((home.root / "day0315/a.jsonl").stat()),
         state=FileState.INDEXED,
         format="native",
         turns=2,
@@ -147,7 +151,7 @@ def test_a_file_that_gets_damaged_keeps_its_earlier_reading(home: Home) -> None:
 def test_a_link_is_skipped(home: Home) -> None:
     target = home.put("day0315/a.txt", "두부는 고양이야.")
     (home.root / "day0315/b.txt").symlink_to(target)
-    home.ingest.read("day0315/b.txt")
+    home.read("day0315/b.txt")
     row = _row(home, "day0315/b.txt")
     assert row.state is FileState.SKIPPED
     assert "link" in (row.reason or "")
@@ -157,7 +161,7 @@ def test_a_link_is_skipped(home: Home) -> None:
 def test_a_pipe_is_skipped_and_never_opened(home: Home) -> None:
     (home.root / "day0315").mkdir()
     os.mkfifo(home.root / "day0315/pipe")
-    home.ingest.read("day0315/pipe")
+    home.read("day0315/pipe")
     assert _row(home, "day0315/pipe").reason == "it is no ordinary file"
 
 
@@ -189,7 +193,7 @@ def test_a_name_that_is_no_utf8_is_read_and_listed_in_hexadecimal(home: Home) ->
     (row,) = home.ledger.files.list()
     assert row.path == r"day0315/\xb1\xe2\xb7\xcf.txt"
     (home.root / "day0315" / name).unlink()
-    home.ingest.read(f"day0315/{name}")
+    home.read(f"day0315/{name}")
     assert home.ledger.files.list() == []
 
 
@@ -209,8 +213,8 @@ def test_a_renamed_file_keeps_its_vectors(home: Home) -> None:
     home.remember("day0315/a.jsonl", line("두부는 고양이야."))
     home.embedder.embedded.clear()
     (home.root / "day0315/a.jsonl").rename(home.root / "day0315/b.jsonl")
-    home.ingest.read("day0315/a.jsonl")
-    home.ingest.read("day0315/b.jsonl")
+    home.read("day0315/a.jsonl")
+    home.read("day0315/b.jsonl")
     assert home.embedder.embedded == []
     assert [row.path for row in home.ledger.files.list()] == ["day0315/b.jsonl"]
     assert home.find("두부") == ["user: 두부는 고양이야."]
@@ -220,7 +224,7 @@ def test_a_deleted_file_is_found_no_more(home: Home) -> None:
     home.remember("day0315/a.txt", "두부는 고양이야.")
     home.feed()
     (home.root / "day0315/a.txt").unlink()
-    home.ingest.read("day0315/a.txt")
+    home.read("day0315/a.txt")
     assert home.find("두부") == []
     home.feed()
     assert home.index.count("") == 0
@@ -231,7 +235,7 @@ def test_a_file_goes_when_its_folder_becomes_a_file(home: Home) -> None:
     (home.root / "day0315/a.txt").unlink()
     (home.root / "day0315").rmdir()
     (home.root / "day0315").touch()
-    home.ingest.read("day0315/a.txt")
+    home.read("day0315/a.txt")
     assert home.ledger.files.list() == []
 
 
@@ -239,31 +243,108 @@ def test_reading_a_file_again_changes_nothing(home: Home) -> None:
     home.remember("day0315/a.txt", "두부는 고양이야.")
     home.feed()
     before = home.turns()
-    home.ingest.read("day0315/a.txt")
+    home.read("day0315/a.txt")
     assert home.turns() == before
     assert home.ledger.outbox.count() == 0
     assert home.ledger.vectors.embedded_texts() == 1
 
 
-def test_a_file_that_changes_while_it_is_read_is_left_for_later(
+def _while_it_is_read(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], object]) -> None:
+    """Lets something happen once, after the file is opened and before its bytes are taken."""
+    fdopen = os.fdopen
+
+    def open_and_happen(descriptor: int, mode: str) -> IO[bytes]:
+        monkeypatch.setattr(os, "fdopen", fdopen)
+        opened = fdopen(descriptor, mode)
+        happen()
+        return opened
+
+    monkeypatch.setattr(os, "fdopen", open_and_happen)
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_as_it_was_and_then_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = home.put("day0315/a.jsonl", line("하나."))
-    read_bytes = Path.read_bytes
-
-    def read_while_it_grows(path: Path) -> bytes:
-        data = read_bytes(path)
-        with file.open("a", encoding="utf-8") as out:
-            out.write(line("둘."))
-        return data
-
+    grown = line("하나.") + line("둘.")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", read_while_it_grows)
+        _while_it_is_read(patch, lambda: file.write_text(grown, encoding="utf-8"))
         with pytest.raises(UnsettledError):
-            home.ingest.read("day0315/a.jsonl")
-    assert home.ledger.files.list() == []
-    home.ingest.read("day0315/a.jsonl")
+            home.read("day0315/a.jsonl")
+    home.read("day0315/a.jsonl")
     assert home.said() == ["하나.", "둘."]
+
+
+@pytest.mark.parametrize("other", ["둘..", "."])
+def test_a_file_that_is_rewritten_while_it_is_read_is_left_for_later(
+    home: Home, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    file = home.put("day0315/a.txt", "하나.")
+    with monkeypatch.context() as patch:
+        _while_it_is_read(patch, lambda: file.write_text(other, encoding="utf-8"))
+        with pytest.raises(UnsettledError):
+            home.read("day0315/a.txt")
+    assert home.ledger.files.list() == []
+    home.read("day0315/a.txt")
+    assert home.said() == [other]
+
+
+def test_a_link_put_in_a_files_place_is_not_followed(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("비밀이야.", encoding="utf-8")
+    file = home.put("day0315/a.txt", "하나.")
+    before = Signature.of(file.lstat())
+    file.unlink()
+    file.symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(OSError, match="symbolic"):
+        read_file(file, before)
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    home.remember("day0315/a.txt", "두부는 강아지야.")
+    assert home.said() == ["두부는 강아지야."]
+
+
+def test_a_file_in_another_files_place_with_the_same_size_and_time_is_seen(home: Home) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    other = home.put("day0315/.a.txt.new", "두부는 강아지야.")
+    other.replace(home.root / "day0315/a.txt")
+    home.read("day0315/a.txt")
+    assert home.said() == ["두부는 강아지야."]
+
+
+def test_many_small_files_share_the_embedders_batches(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    embed = home.embedder.embed_passages
+
+    def counted(texts: Sequence[str]) -> NDArray[np.float32]:
+        calls.append(len(texts))
+        return embed(texts)
+
+    monkeypatch.setattr(home.embedder, "embed_passages", counted)
+    paths = [f"day0315/{n}.txt" for n in range(8)]
+    for path in paths:
+        home.put(path, f"{path}의 이야기.")
+    home.read(*paths)
+    assert sum(calls) == 8
+    assert max(calls) > 1
+    assert len(home.said()) == 8
+
+
+def test_one_file_that_fails_keeps_no_other_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed = home.embedder.embed_passages
+
+    def choke(texts: Sequence[str]) -> NDArray[np.float32]:
+        if any("독" in text for text in texts):
+            raise ValueError("poison")
+        return embed(texts)
+
+    monkeypatch.setattr(home.embedder, "embed_passages", choke)
+    for name, text in (("a", "하나."), ("b", "독."), ("c", "셋.")):
+        home.put(f"day0315/{name}.txt", text)
+    failed = home.ingest.read([f"day0315/{name}.txt" for name in ("a", "b", "c")])
+    assert list(failed) == ["day0315/b.txt"]
+    assert sorted(home.said()) == ["셋.", "하나."]
 
 
 def test_a_crash_between_vectors_and_commit_embeds_nothing_twice(
@@ -277,9 +358,9 @@ def test_a_crash_between_vectors_and_commit_embeds_nothing_twice(
     with monkeypatch.context() as patch:
         patch.setattr(home.ledger.files, "replace", refuse)
         with pytest.raises(StoreError):
-            home.ingest.read("day0315/a.jsonl")
+            home.read("day0315/a.jsonl")
     assert home.said() == []
-    home.ingest.read("day0315/a.jsonl")
+    home.read("day0315/a.jsonl")
     assert len(home.said()) == 10
     assert len(home.embedder.embedded) == len(set(home.embedder.embedded)) == 10
     assert home.ledger.vectors.embedded_texts() == home.ledger.vectors.count() == 10
@@ -344,5 +425,5 @@ def test_turns_without_a_time_take_their_neighbours(home: Home) -> None:
 def test_a_file_from_the_far_future_is_read(home: Home) -> None:
     file = home.put("day0310/a.txt", "두부는 창가에서 잔다.")
     os.utime(file, (10_500_000_000, 10_500_000_000))
-    home.ingest.read("day0310/a.txt")
+    home.read("day0310/a.txt")
     assert home.ledger.files.totals().indexed == 1

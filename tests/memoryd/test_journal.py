@@ -214,3 +214,33 @@ def test_a_disk_that_fills_up_in_the_middle_keeps_nothing_of_the_turn(
     assert (memory / PATH).read_bytes() == before
     journal.append("jihoon", "c1", [said("셋")])
     assert texts(memory / PATH) == ["하나", "셋"]
+
+
+# Erasures
+
+
+def test_those_who_are_about_to_write_can_see_what_was_erased_meanwhile(journal: Journal) -> None:
+    journal.note_erased("c1")
+    moment = journal.erasures
+    assert journal.erased_since(moment) == []
+    journal.note_erased("c2")
+    assert journal.erased_since(moment) == ["c2"]
+
+
+def test_nothing_is_written_while_it_is_held(journal: Journal, memory: Path) -> None:
+    thread = threading.Thread(target=journal.append, args=("jihoon", "c1", [said("하나")]))
+    with journal.held():
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        assert not (memory / PATH).exists()
+    thread.join(30)
+    assert texts(memory / PATH) == ["하나"]
+
+
+def test_a_conversations_files_are_known_by_their_names(journal: Journal) -> None:
+    for name in ("c1", "c10", "a:b"):
+        journal.append("jihoon", name, [said("하나")])
+    assert journal.paths_of("c1") == [PATH]
+    assert journal.paths_of("a:b") == ["day0315/jihoon/2026-03-15_a_b.jsonl"]
+    assert journal.paths_of("nobody") == []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd import logs
-from memoryd.logs import setup_logging
+from memoryd.logs import scrub_logs, setup_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,3 +86,18 @@ def test_a_folder_that_cant_be_written_costs_the_file_and_nothing_else(
     (tmp_path / "state").write_text("in the way")
     setup_logging("info", tmp_path / "state" / "logs")
     assert "no log file in" in capsys.readouterr().err
+
+
+def test_lines_that_hold_something_are_taken_out_and_logging_goes_on(tmp_path: Path) -> None:
+    setup_logging("info", tmp_path)
+    log = logging.getLogger("memoryd.test")
+    log.info("before")
+    log.info("the secret is 7731")
+    (tmp_path / "memoryd.log.1.gz").write_bytes(gzip.compress(b"old\nsecret 7731\n"))
+    (tmp_path / "memoryd.log.2.gz").write_bytes(untouched := gzip.compress(b"older\n"))
+    assert scrub_logs(tmp_path, lambda data: b"7731" in data) == 2
+    log.info("after")
+    lines = (tmp_path / "memoryd.log").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == ["before", "after"]
+    assert gzip.decompress((tmp_path / "memoryd.log.1.gz").read_bytes()) == b"old\n"
+    assert (tmp_path / "memoryd.log.2.gz").read_bytes() == untouched

@@ -11,23 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memoryd.passages import DatedTurn, Kind, Passage, exchanges, make_passages
+from memoryd.ledger import TurnRow
+from memoryd.passages import Kind, Passage, exchanges, make_passages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memoryd.embedder import SentenceTransformerEmbedder
+    from memoryd.embedder import PromptedEmbedder
 
 START = datetime(2026, 3, 15, 21, 4, tzinfo=UTC)
 LONGEST = 32
 
 
-def said(*lines: tuple[str, str] | tuple[str, str, tuple[str, ...]]) -> list[DatedTurn]:
+def said(*lines: tuple[str, str] | tuple[str, str, tuple[str, ...]]) -> list[TurnRow]:
     """(speaker, text, citations) as turns, a minute apart."""
     return [
-        DatedTurn(
+        TurnRow(
             id=f"t{index}",
             index=index,
+            conversation_id="c1",
             role="user",
             speaker=line[0],
             time=START + timedelta(minutes=index),
@@ -48,11 +50,11 @@ def characters(texts: Sequence[str]) -> list[int]:
     return [len("".join(text.split())) for text in texts]
 
 
-def cut(turns: Sequence[DatedTurn], longest: int = LONGEST, path: str = "day0315/a.txt") -> list[Passage]:
+def cut(turns: Sequence[TurnRow], longest: int = LONGEST, path: str = "day0315/a.txt") -> list[Passage]:
     return make_passages(path, "c1", turns, count_tokens=count, max_tokens=longest)
 
 
-def groups(turns: Sequence[DatedTurn]) -> list[str]:
+def groups(turns: Sequence[TurnRow]) -> list[str]:
     """Who speaks in each exchange."""
     return [" ".join(turn.speaker for turn in group) for group in exchanges(turns)]
 
@@ -260,7 +262,7 @@ def test_other_words_or_another_time_are_another_passage() -> None:
 # With the real tokenizer
 
 
-def test_real_tokens_stay_within_the_embedders_own_limit(embedder: SentenceTransformerEmbedder) -> None:
+def test_real_tokens_stay_within_the_embedders_own_limit(embedder: PromptedEmbedder) -> None:
     korean = "보리는 오늘도 창가에서 햇볕을 쬐다가 무릎에 올라와 잤어. 예방접종은 4월 3일이라고 했지! "
     english = "The vet said salmon food is fine for now. "
     turns = said(("지훈", korean * 20), ("Echo", english * 60), ("지훈", "응" * 900))

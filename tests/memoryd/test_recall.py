@@ -177,7 +177,7 @@ def test_what_the_index_has_not_taken_yet_is_found_at_once(filled: Home) -> None
 
 def test_what_the_index_still_has_of_a_deleted_file_is_not_found(filled: Home) -> None:
     (filled.root / "day0310/cat.jsonl").unlink()
-    filled.ingest.read("day0310/cat.jsonl")
+    filled.read("day0310/cat.jsonl")
     assert all(CAT not in text for text in filled.find("두부 고양이"))
 
 

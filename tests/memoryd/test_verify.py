@@ -106,10 +106,10 @@ def test_in_step_nothing_differs_and_everything_was_compared(scene: Scene) -> No
 def test_an_empty_memory_is_in_step(tmp_path: Path, scene: Scene) -> None:
     for path in TURNS:
         (scene.home.root / path).unlink()
-        scene.home.ingest.read(path)
+        scene.home.read(path)
     scene.home.feed()
     (scene.home.root / "day0315/empty.txt").write_text("")
-    scene.home.ingest.read("day0315/empty.txt")
+    scene.home.read("day0315/empty.txt")
     assert scene.run().differences == []
 
 
@@ -265,7 +265,7 @@ def test_what_chroma_lacks_has_too_much_or_holds_otherwise_is_found(scene: Scene
 def test_what_waits_for_chroma_is_no_difference(scene: Scene) -> None:
     scene.home.remember("day0318/late.txt", "The lantern hangs by the river.")
     scene.home.put(OWN, line("우표는 다락에 있어.", id="o2"))
-    scene.home.ingest.read(OWN)
+    scene.home.read(OWN)
     report = scene.run()
     assert report.differences == []
     assert any("for Chroma" in each for each in report.waiting)

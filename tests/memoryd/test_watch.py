@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import dataclass, field
@@ -7,18 +8,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, WatchDescriptor
 
 from memoryd.clock import SystemClock
 from memoryd.errors import StoreError
-from memoryd.ingest import UnsettledError
-from memoryd.ledger import FileState
+from memoryd.ingest import StoppingError, UnsettledError
+from memoryd.ledger import FileState, Signature
 from memoryd.testing import FakeClock, FakeFileEvents
-from memoryd.watch import BLIND_RESCAN_SECONDS, RETRY_SECONDS, WatchdogEvents, Watcher, ignored
+from memoryd.watch import (
+    BLIND_RESCAN_SECONDS,
+    LONGEST_WAIT_S,
+    RETRY_SECONDS,
+    WatchdogEvents,
+    Watcher,
+    ignored,
+)
 from tests.memoryd.parts import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from memoryd.watch import Read
 
 SETTLE = 2.0
 RESCAN = 3600.0
@@ -33,7 +44,7 @@ class Scene:
     rescan_seconds: float = RESCAN
     clock: FakeClock = field(default_factory=FakeClock)
     events: FakeFileEvents = field(default_factory=FakeFileEvents)
-    known: dict[str, tuple[int, int]] = field(default_factory=dict)
+    known: dict[str, Signature] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -66,15 +77,15 @@ class Scene:
         self.watcher.step()
         return self.read[before:]
 
-    def _read(self, path: str) -> None:
-        self.read.append(path)
-        if path in self.fails:
-            raise self.fails[path]
-        if (self.root / path).exists():
-            status = (self.root / path).lstat()
-            self.known[path] = (status.st_size, status.st_mtime_ns)
-        else:
-            self.known.pop(path, None)
+    def _read(self, paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        between()
+        self.read += paths
+        for path in set(paths) - self.fails.keys():
+            if (self.root / path).exists():
+                self.known[path] = Signature.of((self.root / path).lstat())
+            else:
+                self.known.pop(path, None)
+        return {path: self.fails[path] for path in paths if path in self.fails}
 
 
 @pytest.fixture
@@ -229,10 +240,10 @@ def test_a_file_that_changed_while_it_was_read_is_read_again(scene: Scene) -> No
 
 def test_a_change_while_a_file_is_read_is_not_lost(tmp_path: Path) -> None:
     class Busy(Scene):
-        def _read(self, path: str) -> None:
+        def _read(self, paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
             if not self.read:
-                self.events.happen(self.put(path, "두부는 회색 고양이야."))
-            super()._read(path)
+                self.events.happen(self.put(paths[0], "두부는 회색 고양이야."))
+            return super()._read(paths, between)
 
     scene = Busy(tmp_path / "memory")
     scene.put("day0315/a.txt")
@@ -324,11 +335,17 @@ def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
 # With threads.
 
 
-def _threaded(root: Path, events: FakeFileEvents, read: object) -> Watcher:
+def _no_read(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+    assert not list(paths)
+    between()
+    return {}
+
+
+def _threaded(root: Path, events: FakeFileEvents, read: Read) -> Watcher:
     return Watcher(
         root=root,
         events=events,
-        read=read,  # type: ignore[arg-type]
+        read=read,
         known=dict,
         clock=SystemClock(),
         settle_seconds=0.0,
@@ -341,7 +358,12 @@ def test_the_watchers_thread_reads_and_ends(tmp_path: Path) -> None:
     (tmp_path / "day0315/a.txt").write_text("두부", encoding="utf-8")
     events = FakeFileEvents()
     read: list[str] = []
-    watcher = _threaded(tmp_path, events, read.append)
+
+    def take(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        read.extend(paths)
+        return {}
+
+    watcher = _threaded(tmp_path, events, take)
     watcher.start()
     assert watcher.idle.wait(LIMIT_S)
     watcher.stop()
@@ -349,7 +371,7 @@ def test_the_watchers_thread_reads_and_ends(tmp_path: Path) -> None:
     assert read == ["day0315/a.txt"]
 
 
-def test_stopping_finishes_the_file_in_hand_and_reads_no_other(tmp_path: Path) -> None:
+def test_stopping_ends_the_reading_between_two_batches(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("두부", encoding="utf-8")
     begun, stopping = threading.Event(), threading.Event()
@@ -360,10 +382,16 @@ def test_stopping_finishes_the_file_in_hand_and_reads_no_other(tmp_path: Path) -
             stopping.set()
             super().stop()
 
-    def slow(path: str) -> None:
-        begun.set()
-        assert stopping.wait(LIMIT_S)
-        read.append(path)
+    def slow(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        for path in paths:
+            try:
+                between()
+            except StoppingError as error:
+                return {path: error}
+            begun.set()
+            assert stopping.wait(LIMIT_S)
+            read.append(path)
+        return {}
 
     watcher = _threaded(tmp_path, Events(), slow)
     watcher.start()
@@ -371,20 +399,21 @@ def test_stopping_finishes_the_file_in_hand_and_reads_no_other(tmp_path: Path) -
     watcher.stop()
     assert not watcher._thread.is_alive()
     assert read == ["a.txt"]
+    assert watcher.fault == ""
 
 
 def test_the_watch_outlives_a_scan_that_fails(tmp_path: Path) -> None:
     events = FakeFileEvents()
     failed = threading.Event()
 
-    def known() -> dict[str, tuple[int, int]]:
+    def known() -> dict[str, Signature]:
         failed.set()
         raise StoreError("the ledger is locked")
 
     watcher = Watcher(
         root=tmp_path,
         events=events,
-        read=print,
+        read=_no_read,
         known=known,
         clock=SystemClock(),
         settle_seconds=0.0,
@@ -399,7 +428,7 @@ def test_the_watch_outlives_a_scan_that_fails(tmp_path: Path) -> None:
 
 
 def test_a_watcher_that_never_started_can_be_stopped(tmp_path: Path) -> None:
-    _threaded(tmp_path, FakeFileEvents(), print).stop()
+    _threaded(tmp_path, FakeFileEvents(), _no_read).stop()
 
 
 def test_inotify_tells_of_files_that_are_written_and_not_of_reading(tmp_path: Path) -> None:
@@ -432,24 +461,47 @@ def test_inotify_that_never_started_can_be_stopped() -> None:
     WatchdogEvents().stop()
 
 
+def test_notices_that_the_kernel_dropped_bring_a_scan(tmp_path: Path) -> None:
+    noticed: list[tuple[Path, bool]] = []
+    events = WatchdogEvents()
+    events.start(tmp_path, lambda path, is_folder: noticed.append((path, is_folder)))
+    try:
+        # Just what watchdog does where the kernel says that its queue was full.
+        overflow = InotifyEvent(WatchDescriptor(-1), InotifyConstants.IN_Q_OVERFLOW, 0, b"")
+        InotifyFD.get_instance().handle_event(overflow)
+    finally:
+        events.stop()
+    assert (tmp_path, True) in noticed
+    assert not logging.getLogger(InotifyFD.__module__).handlers
+
+
+def test_a_file_that_never_rests_is_read_as_it_stands_after_a_while(scene: Scene) -> None:
+    scene.steps()
+    read: list[str] = []
+    for second in range(round(LONGEST_WAIT_S / SETTLE) + 2):
+        scene.events.happen(scene.put("day0315/log.txt", "가" * (second + 1)))
+        read += scene.steps(SETTLE / 2)
+        scene.put("day0315/log.txt", "가" * (second + 1) + "나")
+        read += scene.steps(SETTLE / 2)
+    assert read == ["day0315/log.txt"]
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
 def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path, left: str) -> None:
-    read: list[str] = []
     root = tmp_path / "unmounted"
     if left == "an empty mount point":
         root.mkdir()
     watcher = Watcher(
         root=root,
         events=FakeFileEvents(),
-        read=read.append,
-        known=lambda: {"day0315/talk.txt": (10, 1)},
+        read=_no_read,
+        known=lambda: {"day0315/talk.txt": Signature(10, 1, 1)},
         clock=FakeClock(),
         settle_seconds=1.0,
         rescan_seconds=3600.0,
     )
     with pytest.raises(StoreError, match="What was remembered is kept"):
         watcher.step()
-    assert not read
 
 
 def test_without_notices_the_folder_is_compared_often(tmp_path: Path) -> None:
@@ -462,7 +514,7 @@ def test_without_notices_the_folder_is_compared_often(tmp_path: Path) -> None:
     watcher = Watcher(
         root=tmp_path,
         events=NoNotices(),
-        read=lambda _: None,
+        read=_no_read,
         known=dict,
         clock=FakeClock(),
         settle_seconds=0.0,
@@ -480,10 +532,13 @@ def test_what_was_just_said_does_not_wait_behind_an_import(tmp_path: Path) -> No
         (tmp_path / "day0315" / f"{name}.txt").write_text("안녕", encoding="utf-8")
     read: list[str] = []
 
-    def take(path: str) -> None:
-        if not read:
-            watcher.note("day0315/said.txt", settled=True)
-        read.append(path)
+    def take(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        for path in paths:
+            if path == "day0315/a.txt":
+                watcher.note("day0315/said.txt", settled=True)
+            between()
+            read.append(path)
+        return {}
 
     watcher = Watcher(
         root=tmp_path,
@@ -494,10 +549,11 @@ def test_what_was_just_said_does_not_wait_behind_an_import(tmp_path: Path) -> No
         settle_seconds=0.0,
         rescan_seconds=0.0,
     )
-    watcher.note("day0315/a.txt")
+    for name in ("a", "b", "c"):
+        watcher.note(f"day0315/{name}.txt")
+    watcher._next_scan = float("inf")
     watcher.step()
-    assert read[:2] == ["day0315/a.txt", "day0315/said.txt"]
-    assert sorted(read) == [f"day0315/{name}.txt" for name in ("a", "b", "c", "said")]
+    assert read == [f"day0315/{name}.txt" for name in ("said", "a", "b", "c")]
 
 
 @pytest.mark.parametrize("years", [-20, 20])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llm import ModelNotReadyError, Piece, State
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.config import Config, Llm, Paths
 from memoryd.daemon import Part
 from memoryd.echo_brain import BrainSettings, EchoBrain
+from memoryd.erase import Eraser
 from memoryd.errors import NotReadyError
 from memoryd.ingest import Ingest
 from memoryd.journal import Journal
@@ -49,6 +50,15 @@ class Memory:
     recall: Recall
     brain: EchoBrain
     verifier: Verifier
+    eraser: Eraser
+
+
+class OtherIndex:
+    """A keeper whose new generation is always the second."""
+
+    def renew(self) -> int:
+        """The number."""
+        return 2
 
 
 class StandIn:
@@ -160,7 +170,6 @@ class StandIn:
             users=self.users,
             max_file_bytes=2**20,
             max_tokens=64,
-            batch_size=8,
         )
         recall = Recall(
             ledger=self.ledger,
@@ -208,7 +217,22 @@ class StandIn:
             index=lambda: index,
             origin=self.users.origin.id,
         )
-        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain, verifier=verifier)
+        eraser = Eraser(
+            ledger=self.ledger,
+            paths=paths,
+            users=self.users,
+            journal=self.journal,
+            reading=threading.Lock(),
+            watcher=watcher,
+            keeper=cast("Any", OtherIndex()),
+            brain=brain,
+            generators=self.generators.values(),
+            loop=self.loop,
+            clock=self.clock,
+        )
+        return Memory(
+            embedder=embedder, watcher=watcher, recall=recall, brain=brain, verifier=verifier, eraser=eraser
+        )
 
 
 class FailingGenerator(FakeGenerator):

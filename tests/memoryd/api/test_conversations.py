@@ -86,6 +86,26 @@ def test_a_conversation_of_someone_else_is_404_like_one_that_is_not_there(
     assert "소연" not in response.text
 
 
+def test_a_conversation_is_erased_with_a_report(client: TestClient, daemon: StandIn) -> None:
+    daemon.drop_lake()
+    response = client.delete("/api/conversations/lake")
+    assert response.status_code == 200
+    report = response.json()
+    assert report["files"] == [
+        {"path": "day0402/lake.jsonl", "action": "removed", "note": "it held nothing else", "target": ""}
+    ]
+    assert (report["turns"], report["generation"], report["identity_version"]) == (3, 2, 1)
+    proof = report["proof"]
+    assert (proof["found"], proof["words_left"], proof["unread"]) == ([], 0, [])
+    assert proof["fragments"] > 0
+    assert client.get("/api/conversations/lake").status_code == 404
+
+
+def test_an_unknown_conversation_can_not_be_erased(client: TestClient) -> None:
+    response = client.delete("/api/conversations/nobody")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
 @pytest.fixture
 def three_files(daemon: StandIn) -> None:
     daemon.drop_lake()

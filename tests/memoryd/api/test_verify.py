@@ -47,7 +47,7 @@ def test_both_are_the_origins_alone(client: TestClient, stranger: TestClient, ap
     app.dependency_overrides[the_user] = lambda: User(id="mia")
     for path in ("/api/verify", "/api/rebuild"):
         response = client.post(path)
-        assert response.status_code == 401
+        assert response.status_code == 403
         assert "the origin's alone" in response.json()["detail"]
     app.dependency_overrides.clear()
     del stranger.headers["Authorization"]

@@ -245,3 +245,29 @@ def test_the_broken_fake_fails_as_an_unreachable_chroma_does() -> None:
     fake.broken = True
     with pytest.raises(IndexUnavailableError):
         fake.count("")
+
+
+def test_on_a_server_elsewhere_only_this_memorys_older_collections_are_deleted(server: ChromaServer) -> None:
+    def opened(instance: str, generation: int) -> ChromaIndex:
+        return ChromaIndex(
+            RemoteChroma(server.url(60)),
+            instance=instance,
+            embedder="fake",
+            dimension=DIMENSION,
+            generation=generation,
+            sync_threshold=1000,
+        )
+
+    for instance, generation in (("renewed", 1), ("renewed", 12), ("renewed2", 1)):
+        for owner in ("", "jihoon"):
+            opened(instance, generation).upsert(owner, ids(2), vectors(2))
+    opened("renewed", 12).drop_others()
+    counts = [opened(*each).count("jihoon") for each in (("renewed", 1), ("renewed", 12), ("renewed2", 1))]
+    assert counts == [0, 2, 2]
+
+
+def test_a_childs_folder_holds_one_generation_and_nothing_to_delete(server: ChromaServer) -> None:
+    index = open_index(server)
+    index.upsert("", ids(1), vectors(1))
+    open_index(server).drop_others()
+    assert index.count("") == 1

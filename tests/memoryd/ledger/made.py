@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memoryd.korean import bigrams, latin_words
-from memoryd.ledger import ConversationRow, FileRow, FileState, NewFile, NewPassage, TurnRow
+from memoryd.ledger import ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature, TurnRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ def conversation(
 
 
 def row(path: str, *, owner: str = "", state: FileState = FileState.INDEXED, size: int = 10) -> FileRow:
-    return FileRow(path=path, size=size, mtime_ns=1, state=state, owner=owner, format="notes")
+    return FileRow(path=path, signature=Signature(size, 1, 1), state=state, owner=owner, format="notes")
 
 
 def file(path: str, *texts: str, owner: str = "", size: int = 10) -> NewFile:

@@ -11,7 +11,7 @@ import pytest
 
 from memoryd.errors import StoreError
 from memoryd.korean import Words
-from memoryd.ledger import FileState, Ledger, NewFile
+from memoryd.ledger import FileState, Ledger, NewFile, Signature
 from tests.memoryd.ledger.made import (
     SHARED,
     START,
@@ -219,7 +219,7 @@ def test_a_replacement_that_fails_halfway_leaves_what_was_there(ledger: Ledger) 
         ledger.files.replace(NewFile(row=row(PATH, size=99), day="day0315", conversations=(twice,)))
     stored = ledger.files.get(PATH)
     assert stored is not None
-    assert (stored.size, stored.turns) == (10, 1)
+    assert (stored.signature.size, stored.turns) == (10, 1)
     assert found(ledger, "one")
     assert not found(ledger, "new")
     assert waiting(ledger) == before
@@ -243,7 +243,7 @@ def test_files_are_listed_by_path_and_by_state(ledger: Ledger) -> None:
     assert [each.path for each in ledger.files.list()] == [PATH, ELSEWHERE, "day0317/empty.txt"]
     assert [each.path for each in ledger.files.list(FileState.SKIPPED)] == ["day0317/empty.txt"]
     assert ledger.files.list(FileState.QUARANTINED) == []
-    assert ledger.files.known()[PATH] == (10, 1)
+    assert ledger.files.known()[PATH] == Signature(10, 1, 1)
 
 
 def test_a_conversation_over_two_files_is_one_in_event_order(ledger: Ledger) -> None:
@@ -312,7 +312,7 @@ def test_a_kill_between_two_commits_loses_only_what_was_not_committed(tmp_path: 
     survivor = Ledger(copy)
     stored = survivor.files.get(PATH)
     assert stored is not None
-    assert stored.size == 10
+    assert stored.signature.size == 10
     with survivor._database.read() as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     survivor.close()

@@ -202,6 +202,70 @@ def test_what_stands_in_the_log_alone_is_carried_over_too(made: Made, tmp_path: 
     opened.close()
 
 
+@pytest.mark.parametrize("fault", [garbage_header, a_cut_off_end])
+def test_that_something_was_erased_is_carried_over(made: Made, fault: Callable[[Made], None]) -> None:
+    ledger = Ledger(made.folder)
+    begun = ledger.erasures.begin("c1", by="jihun", at=START, turns=3)
+    ledger.erasures.finish(begun.id, at=START, fragments=7, found=0)
+    records = ledger.erasures.all()
+    ledger.close()
+    fault(made)
+    ledger = Ledger(made.folder)
+    assert ledger.recovered
+    assert ledger.erasures.all() == records
+    assert len(vectors(ledger)) >= len(ALL) - 5
+    assert ledger.identities.latest() is not None
+    ledger.close()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_while_an_erasure_is_not_done_nothing_that_it_may_erase_is_carried_over(
+    made: Made, cut: bool
+) -> None:
+    ledger = Ledger(made.folder)
+    begun = ledger.erasures.begin("c1", by="jihun", at=START, turns=3)
+    if cut:
+        ledger.erasures.cut(begun, targets={}, removed=[], scrubbed=str)
+    ledger.close()
+    made.tear(0)
+    ledger = Ledger(made.folder)
+    assert [row.id for row in ledger.erasures.unfinished()] == [begun.id]
+    assert "0 vectors, 0 identities, 2 replays were carried over" in ledger.recovered
+    assert vectors(ledger) == {}
+    assert ledger.identities.latest() is None
+    again = ledger.identities.add(digest="3" * 64, text="", tokens=0, missing=[], created_at=START)
+    assert again.version == 3
+    ledger.close()
+
+
+def test_copies_are_removed_with_their_logs_and_the_ledger_stays(made: Made) -> None:
+    made.tear(0)
+    ledger = Ledger(made.folder, FakeClock(datetime(2026, 3, 15, 21, 4, tzinfo=UTC)))
+    for name in (
+        "ledger.damaged-20260315T210400.sqlite3-wal",
+        "ledger.sqlite3.new",
+        "ledger.sqlite3.new-wal",
+    ):
+        (made.folder / name).write_bytes(b"something of it")
+    assert ledger.remove_copies() == (
+        "ledger.damaged-20260315T210400.sqlite3",
+        "ledger.damaged-20260315T210400.sqlite3-wal",
+        "ledger.sqlite3.new",
+        "ledger.sqlite3.new-wal",
+    )
+    assert ledger.remove_copies() == ()
+    assert vectors(ledger) == ALL
+    ledger.close()
+
+
+def test_a_copy_that_cant_be_removed_is_said(made: Made) -> None:
+    ledger = Ledger(made.folder)
+    (made.folder / "ledger.damaged-20260315T210400.sqlite3").mkdir()
+    with pytest.raises(StoreError, match="It may hold what is being erased"):
+        ledger.remove_copies()
+    ledger.close()
+
+
 def test_an_emptied_ledger_is_damage_and_no_new_one(made: Made) -> None:
     made.file.write_bytes(b"")
     ledger = Ledger(made.folder)

@@ -1,0 +1,377 @@
+"""Erases a conversation and proves it: files, ledger, identities, index, logs, then a look at every byte of state.
+
+plan ─▶ row `begun` ─▶ files ─▶ ledger, row `cut` ─▶ models, index, identity ─▶ cleaning ─▶ search ─▶ `done`
+          └── from here on it is finished, at the next start if the daemon is killed
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memoryd.cut_out import Action, carry_out, plan_cut
+from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
+from memoryd.identity import Scrubber, quotes_of, read_manifests
+from memoryd.index_keeper import begin_generation, remove_other_generations
+from memoryd.ingest import printable
+from memoryd.ledger import ErasureState
+from memoryd.ledger.erasures import digest_of
+from memoryd.logs import scrub_logs
+from memoryd.memory_folder import MemoryFolder
+from memoryd.proof import Sought
+from memoryd.watch import ignored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from llm import Generator
+    from memoryd.boot_memory_loop import BootMemoryLoop
+    from memoryd.clock import Clock
+    from memoryd.config import Paths
+    from memoryd.cut_out import Cut
+    from memoryd.echo_brain import EchoBrain
+    from memoryd.index_keeper import IndexKeeper
+    from memoryd.journal import Journal
+    from memoryd.ledger import ErasureRow, Ledger, Taken
+    from memoryd.proof import Search
+    from memoryd.users import User, Users
+    from memoryd.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+NOTES = {
+    Action.REMOVED: "it held nothing else",
+    Action.REWRITTEN: "the other conversations in it are as they were, byte for byte",
+    Action.REPLACED: "the other conversations are kept in memoryd's own format, with new passage ids; "
+    "whatever in it was no conversation is gone",
+    Action.UNCHANGED: "the conversation was no longer in it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedFile:
+    """What became of a file below `memory/`; `target` took its place where it was replaced."""
+
+    path: str
+    action: Action
+    note: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was looked for afterwards, and what was found.
+
+    Attributes:
+        words: of the lexical index that only this conversation had.
+        words_left: of them, how many the index still has.
+        shared: fragments that were not sought because other conversations hold them too.
+        elsewhere: ids of those conversations.
+    """
+
+    search: Search
+    words: int
+    words_left: int
+    shared: int
+    elsewhere: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """An erasure that is done.
+
+    Attributes:
+        copies: names of the files that went because they had been kept of a damaged ledger.
+    """
+
+    files: tuple[ErasedFile, ...]
+    turns: int
+    passages: int
+    vectors: int
+    identities: int
+    log_lines: int
+    copies: tuple[str, ...]
+    identity_version: int
+    generation: int
+    proof: Proof
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is known before anything is touched.
+
+    Attributes:
+        words: of the lexical index that only this conversation has.
+    """
+
+    conversation_id: str
+    turns: int
+    cuts: tuple[Cut, ...]
+    sought: Sought
+    words: tuple[str, ...]
+    scrubber: Scrubber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What was taken out beside files and ledger: log lines, and copies of a damaged ledger by name."""
+
+    log_lines: int
+    copies: tuple[str, ...]
+
+
+class Eraser:
+    """Erases conversations, one at a time, while the daemon runs.
+
+    Args:
+        reading: held while a file is read into the ledger: a read that has begun must not end after the cut.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        paths: Paths,
+        users: Users,
+        journal: Journal,
+        reading: AbstractContextManager[object],
+        watcher: Watcher,
+        keeper: IndexKeeper,
+        brain: EchoBrain,
+        generators: Iterable[Generator],
+        loop: BootMemoryLoop,
+        clock: Clock,
+    ) -> None:
+        self._ledger = ledger
+        self._paths = paths
+        self._users = users
+        self._journal = journal
+        self._reading = reading
+        self._watcher = watcher
+        self._keeper = keeper
+        self._brain = brain
+        self._generators = generators
+        self._loop = loop
+        self._clock = clock
+        self._folder = MemoryFolder(paths.memory)
+        self._one = threading.Lock()
+
+    def erase(self, user: User, conversation_id: str) -> Report:
+        """Erases a conversation; one whose erasure broke off is gone on with.
+
+        Raises:
+            NotFoundError: there is none of that id that the user may see.
+            ForbiddenError: it is not the user's own.
+            BadRequestError: one of its files can't be read.
+            StoreError: the disk refused; repeat it, or start again.
+        """
+        with self._one:
+            begun = time.perf_counter()
+            row = next(
+                (
+                    each
+                    for each in self._ledger.erasures.unfinished()
+                    if each.digest == digest_of(conversation_id)
+                ),
+                None,
+            )
+            plan, taken = None, None
+            if row is None or row.state is ErasureState.BEGUN:
+                with self._reading, self._journal.held():
+                    # Files on a volume that is not mounted would bring the conversation back.
+                    self._folder.check()
+                    self._check(user, conversation_id, resumed=row is not None)
+                    plan = make_plan(self._ledger, self._paths, self._journal, conversation_id)
+                    row = row or self._ledger.erasures.begin(
+                        conversation_id, by=user.id, at=self._clock.now(), turns=plan.turns
+                    )
+                    self._journal.note_erased(conversation_id)
+                    taken = take_out(self._ledger, self._paths, row, plan)
+            self._brain.forget(conversation_id)
+            generation = self._keeper.renew()
+            for generator in self._generators:
+                generator.forget()
+            for cut in plan.cuts if plan else ():
+                self._watcher.note(cut.target or cut.path, settled=True)
+            self._replay()
+            cleaned = clean(self._ledger, self._paths, plan)
+            proof = prove(self._ledger, self._paths, plan)
+            finish(self._ledger, row, proof, self._clock)
+            identity = self._loop.identity()
+            return Report(
+                files=tuple(_erased_file(cut) for cut in plan.cuts) if plan else (),
+                turns=plan.turns if plan else row.turns,
+                passages=taken.passages if taken else 0,
+                vectors=taken.vectors if taken else 0,
+                identities=taken.identities if taken else 0,
+                log_lines=cleaned.log_lines,
+                copies=cleaned.copies,
+                identity_version=identity.version if identity else 0,
+                generation=generation,
+                proof=proof,
+                seconds=round(time.perf_counter() - begun, 3),
+            )
+
+    def _check(self, user: User, conversation_id: str, *, resumed: bool) -> None:
+        """The origin may erase any conversation, a member their own."""
+        stored = self._ledger.files.conversation(conversation_id)
+        origin = user.id == self._users.origin.id
+        if resumed and origin:
+            return
+        if stored is None or not (origin or stored.owners <= set(user.owners)):
+            raise NotFoundError(
+                f'There is no conversation "{conversation_id}". A search names those that there are.'
+            )
+        if not origin and stored.owners != {user.id}:
+            raise ForbiddenError(
+                f'The conversation "{conversation_id}" is not {user.id}\'s own; only the origin may erase it.'
+            )
+
+    def _replay(self) -> None:
+        try:
+            self._loop.replay("erasure")
+        except ReplayError:
+            # The versions that are there quote nothing of it any more; the next replay makes another.
+            log.exception("the replay after an erasure failed")
+
+
+def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock) -> None:
+    """Finishes what a kill cut short, before anything reads the files or the ledger.
+
+    A memory folder that is not there keeps it waiting: the conversation is still in those files.
+
+    Raises:
+        MemorydError: it can't be finished now; the conversation is listed as before, or wholly gone.
+    """
+    for row in ledger.erasures.unfinished():
+        plan = None
+        if row.state is ErasureState.BEGUN and row.conversation_id is not None:
+            if not any(paths.memory.glob("day*/*")):
+                log.warning("erasure %d waits for the memory folder %s", row.id, paths.memory)
+                continue
+            plan = make_plan(ledger, paths, journal, row.conversation_id)
+            take_out(ledger, paths, row, plan)
+        remove_other_generations(paths.state / "chroma", begin_generation(ledger))
+        clean(ledger, paths, plan)
+        finish(ledger, row, prove(ledger, paths, plan), clock)
+
+
+def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: str) -> Plan:
+    """Reads what there is of a conversation, in the ledger and in files that were not read yet."""
+    stored = ledger.files.conversation(conversation_id)
+    named = dict.fromkeys([*(stored.paths if stored else ()), *journal.paths_of(conversation_id)])
+    unread = _unread(ledger, paths.memory, conversation_id)
+    cuts = (
+        *(plan_cut(paths.memory, path, conversation_id) for path in named),
+        *(cut for cut in unread if cut.path not in named),
+    )
+    said = [turn.text for turn in stored.turns] if stored else []
+    said += [turn.text for cut in cuts for turn in cut.turns]
+    removed = [cut.path for cut in cuts if cut.action is Action.REMOVED]
+    manifests = [("", text) for text in read_manifests(paths.manifest).texts.values()]
+    sought = Sought(
+        [*said, stored.title if stored else ""],
+        names=[conversation_id, *removed],
+        vectors=ledger.erasures.vectors_of(conversation_id),
+        beside=[*manifests, *ledger.erasures.texts_beside(conversation_id)],
+    )
+    return Plan(
+        conversation_id=conversation_id,
+        turns=max(len(stored.turns) if stored else 0, sum(len(cut.turns) for cut in cuts)),
+        cuts=cuts,
+        sought=sought,
+        words=tuple(ledger.erasures.rare_words(conversation_id)),
+        scrubber=_scrubber(ledger, conversation_id, cuts),
+    )
+
+
+def take_out(ledger: Ledger, paths: Paths, row: ErasureRow, plan: Plan) -> Taken:
+    """Cuts the files, then the ledger; done twice it is the same."""
+    for cut in plan.cuts:
+        carry_out(paths.memory, cut, plan.conversation_id)
+    removed = [cut.path for cut in plan.cuts if cut.action is Action.REMOVED]
+    targets = {cut.path: cut.target or cut.path for cut in plan.cuts if cut.path not in removed}
+    taken = ledger.erasures.cut(row, targets=targets, removed=removed, scrubbed=plan.scrubber.scrub)
+    log.info("erasure %d by %s: %d turns are cut out", row.id, row.by, taken.turns)
+    return taken
+
+
+def clean(ledger: Ledger, paths: Paths, plan: Plan | None) -> Cleaned:
+    """Cleans whatever may hold a trace still: the ledger's freed pages, copies of a damaged ledger, logs."""
+    ledger.erasures.compact()
+    copies = ledger.remove_copies()
+    if copies:
+        log.info("removed, because they may hold what is erased: %s", ", ".join(copies))
+    lines = scrub_logs(paths.state / "logs", plan.sought.stands_in) if plan else 0
+    return Cleaned(log_lines=lines, copies=copies)
+
+
+def prove(ledger: Ledger, paths: Paths, plan: Plan | None) -> Proof:
+    """Looks for a trace."""
+    sought = plan.sought if plan else Sought(())
+    search = sought.search(paths.state)
+    words = plan.words if plan else ()
+    return Proof(
+        search=search,
+        words=len(words),
+        words_left=ledger.erasures.words_left(words),
+        shared=sought.shared,
+        elsewhere=sought.elsewhere,
+    )
+
+
+def finish(ledger: Ledger, row: ErasureRow, proof: Proof, clock: Clock) -> None:
+    """Records the erasure, and says so where something was found."""
+    found = sum(each.fragments for each in proof.search.found)
+    sought = proof.search.fragments
+    ledger.erasures.finish(
+        row.id, at=clock.now(), fragments=sought, found=found + proof.words_left if sought else None
+    )
+    if found:
+        where = ", ".join(each.path for each in proof.search.found)
+        log.warning("erasure %d: %d fragments are still in %s", row.id, found, where)
+    log.info("erasure %d is done: %d fragments sought, %d found", row.id, sought, found)
+
+
+def _unread(ledger: Ledger, memory: Path, conversation_id: str) -> Iterator[Cut]:
+    """Cuts of the files that hold the conversation and are not in the ledger: new ones, or it is made anew now."""
+    known = ledger.files.known()
+    for file in sorted(memory.glob("day*/**/*")):
+        path = file.relative_to(memory).as_posix()
+        name = printable(path)
+        if name in known or ignored(path) or file.is_symlink() or not file.is_file():
+            continue
+        with suppress(BadRequestError):  # what can't be read is not in the memory either
+            cut = plan_cut(memory, name, conversation_id)
+            if cut.action is not Action.UNCHANGED:
+                yield cut
+
+
+def _scrubber(ledger: Ledger, conversation_id: str, cuts: Iterable[Cut]) -> Scrubber:
+    stored = ledger.files.conversation(conversation_id)
+    gone: dict[str, str] = {}
+    for path in stored.paths if stored else ():
+        gone |= quotes_of(path, stored.turns if stored else ())
+    kept: dict[str, str] = {}
+    for path, turn in ledger.erasures.turns_beside(conversation_id):
+        kept |= quotes_of(path, [turn])
+    return Scrubber(
+        gone=frozenset(gone),
+        spoken=frozenset(gone.values()),
+        kept=frozenset(kept),
+        paths=frozenset(cut.path for cut in cuts),
+        known=frozenset(ledger.files.known()),
+    )
+
+
+def _erased_file(cut: Cut) -> ErasedFile:
+    gone = cut.action is Action.REMOVED and cut.file is None
+    note = "it was gone already" if gone else NOTES[cut.action]
+    return ErasedFile(path=cut.path, action=cut.action, note=note, target=cut.target)

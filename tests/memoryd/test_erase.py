@@ -1,0 +1,351 @@
+"""An erasure from the files to the proof: who may, in which order, and what a kill in between leaves to do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.config import Paths
+from memoryd.cut_out import Action
+from memoryd.erase import Eraser, Report, finish_erasures
+from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, StoreError
+from memoryd.index_keeper import BUILDING, GENERATION, begin_generation
+from memoryd.journal import Journal, Utterance
+from memoryd.ledger import ErasureState, Ledger
+from memoryd.testing import FakeClock, FakeGenerator
+from memoryd.users import User
+from tests.memoryd.parts import Home, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ORIGIN = User(id="jihun")
+MEMBER = User(id="sora")
+SECRET = "지하실 금고의 비밀번호는 아무에게도 말하지 않았어."
+KEPT = "텃밭에 심은 방울토마토는 사흘에 한 번 물을 주기로 했어."
+BOTH = "day0310/both.jsonl"
+
+
+@dataclass
+class Away:
+    """The parts that only a daemon has, and what they were asked."""
+
+    home: Home
+    forgotten: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
+
+    def renew(self) -> int:
+        return begin_generation(self.home.ledger)
+
+    def forget(self, conversation_id: str) -> None:
+        self.forgotten.append(conversation_id)
+
+    def note(self, path: str, *, settled: bool) -> None:
+        assert settled
+        self.noted.append(path)
+
+
+@dataclass
+class Desk:
+    """A home with everything that an erasure needs."""
+
+    home: Home
+
+    def __post_init__(self) -> None:
+        self.paths = Paths(
+            memory=self.home.root,
+            manifest=self.home.manifest,
+            state=self.home.folder / "state",
+            models=self.home.folder,
+        )
+        self.away = Away(self.home)
+        self.clock = FakeClock()
+        self.journal = Journal(self.home.root)
+        self.generator = FakeGenerator()
+        self.reading = threading.Lock()
+        self.loop = BootMemoryLoop(
+            ledger=self.home.ledger,
+            manifest=self.home.manifest,
+            owners=("", "jihun", "sora"),
+            budget=500,
+            clock=self.clock,
+        )
+        self.eraser = Eraser(
+            ledger=self.home.ledger,
+            paths=self.paths,
+            users=self.home.users,
+            journal=self.journal,
+            reading=self.reading,
+            watcher=cast("Any", self.away),
+            keeper=cast("Any", self.away),
+            brain=cast("Any", self.away),
+            generators=[self.generator],
+            loop=self.loop,
+            clock=self.clock,
+        )
+
+    def erase(self, conversation_id: str = "secret", *, user: User = ORIGIN) -> Report:
+        return self.eraser.erase(user, conversation_id)
+
+    def held(self) -> bytes:
+        """Every byte of state."""
+        return b"".join(file.read_bytes() for file in self.paths.state.rglob("*") if file.is_file())
+
+    def finish(self) -> None:
+        """As the next start does."""
+        finish_erasures(self.home.ledger, self.paths, Journal(self.home.root), self.clock)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    home = Home(tmp_path)
+    home.remember(
+        BOTH, line(SECRET, conversation="secret", speaker="지훈") + line(KEPT, conversation="garden")
+    )
+    desk = Desk(home)
+    desk.loop.replay("boot")
+    yield desk
+    home.ledger.close()
+
+
+def test_it_is_taken_out_everywhere_and_the_proof_says_so(desk: Desk) -> None:
+    assert SECRET.encode() in desk.held()
+    report = desk.erase()
+    assert [(file.path, file.action) for file in report.files] == [(BOTH, Action.REWRITTEN)]
+    assert (report.turns, report.passages, report.vectors, report.identities) == (1, 1, 1, 1)
+    assert (report.proof.search.found, report.proof.words_left) == ((), 0)
+    assert report.proof.search.fragments >= 3
+    assert report.proof.words >= 5
+    assert SECRET.encode() not in desk.held()
+    assert desk.home.said() == [KEPT]
+    assert (report.identity_version, report.generation) == (2, 2)
+
+
+def test_every_part_that_keeps_something_in_memory_is_told(desk: Desk) -> None:
+    list(desk.generator.generate(cast("Any", type("Request", (), {"choices": ()})())))
+    desk.erase()
+    assert desk.away.forgotten == ["secret"]
+    assert desk.away.noted == [BOTH]
+    assert desk.generator.requests == []
+    assert desk.journal.erased_since(0) == ["secret"]
+
+
+def test_old_identities_lose_their_quotes_and_the_next_one_has_none(desk: Desk) -> None:
+    desk.erase()
+    first, second = (desk.home.ledger.identities.get(version) for version in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert SECRET not in first.text + second.text
+    assert "(지워짐, erased)" in first.text
+    assert KEPT in first.text
+    assert KEPT in second.text
+
+
+def test_turns_that_are_on_disk_and_not_read_yet_go_too(desk: Desk) -> None:
+    said = Utterance(role="user", speaker="지훈", text="아직 읽지 않은 비밀 이야기야.", time=desk.clock.now())
+    path = desk.journal.append("jihun", "secret", [said])
+    report = desk.erase()
+    assert {file.path: file.action for file in report.files} == {
+        BOTH: Action.REWRITTEN,
+        path: Action.REMOVED,
+    }
+    assert not (desk.home.root / path).exists()
+    assert report.turns == 2
+
+
+def test_what_is_found_is_reported_with_its_place(desk: Desk) -> None:
+    (desk.paths.state / "copy.bak").write_text(f"somebody's copy: {SECRET}", encoding="utf-8")
+    report = desk.erase()
+    assert [found.path for found in report.proof.search.found] == ["copy.bak"]
+    (row,) = desk.home.ledger.erasures.all()
+    assert (row.state, row.found) == (ErasureState.DONE, report.proof.search.fragments - 1)
+
+
+def test_the_record_says_who_and_when_and_nothing_that_was_said(desk: Desk) -> None:
+    report = desk.erase()
+    (row,) = desk.home.ledger.erasures.all()
+    assert (row.by, row.begun_at, row.done_at) == ("jihun", desk.clock.now(), desk.clock.now())
+    assert (row.turns, row.fragments, row.found) == (1, report.proof.search.fragments, 0)
+    assert row.conversation_id is None
+
+
+def test_a_file_that_is_not_read_yet_is_cut_too(desk: Desk) -> None:
+    new = desk.home.put("day0311/new.jsonl", line(SECRET, conversation="secret") + line(KEPT))
+    other = desk.home.put("day0311/other.jsonl", line(SECRET, conversation="another"))
+    desk.home.put("day0311/broken.jsonl", "{broken\n{}\n")
+    desk.home.put("day0311/.hidden.jsonl", line(SECRET, conversation="secret"))
+    assert {file.path: file.action for file in desk.erase().files} == {
+        BOTH: Action.REWRITTEN,
+        "day0311/new.jsonl": Action.REWRITTEN,
+    }
+    assert SECRET not in new.read_text(encoding="utf-8")
+    assert SECRET in other.read_text(encoding="utf-8")
+
+
+def test_copies_of_a_damaged_ledger_go_with_it(desk: Desk) -> None:
+    ledger = desk.paths.state / "ledger.sqlite3"
+    kept = ledger.with_name("ledger.damaged-20260315T210400.sqlite3")
+    kept.write_bytes(ledger.read_bytes())
+    half_made = ledger.with_name("ledger.sqlite3.new")
+    half_made.write_bytes(SECRET.encode())
+    report = desk.erase()
+    assert report.copies == (kept.name, half_made.name)
+    assert report.proof.search.found == ()
+    assert SECRET.encode() not in desk.held()
+
+
+# Who may
+
+
+def test_an_unknown_conversation_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFoundError, match='no conversation "nobody"'):
+        desk.erase("nobody")
+    assert desk.home.ledger.erasures.all() == []
+
+
+def test_a_member_erases_their_own_and_nothing_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        desk.home.users, "owner_of", lambda path: path.split("/")[1] if path.count("/") > 1 else ""
+    )
+    desk.home.remember("day0311/sora/own.jsonl", line("내 비밀 이야기는 나만 알고 있어.", conversation="own"))
+    desk.home.remember(
+        "day0311/jihun/his.jsonl", line("지훈의 비밀 이야기는 지훈만 알아.", conversation="his")
+    )
+    with pytest.raises(ForbiddenError, match="not sora's own; only the origin may"):
+        desk.erase("secret", user=MEMBER)
+    with pytest.raises(NotFoundError):
+        desk.erase("his", user=MEMBER)
+    assert desk.erase("own", user=MEMBER).turns == 1
+    assert not (desk.home.root / "day0311/sora/own.jsonl").exists()
+
+
+def test_the_origin_erases_a_members(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.home.users, "owner_of", lambda _path: "sora")
+    desk.home.remember("day0311/sora/own.jsonl", line("내 비밀 이야기는 나만 알고 있어.", conversation="own"))
+    assert desk.erase("own").turns == 1
+
+
+# What stops it
+
+
+def test_a_damaged_file_stops_it_before_anything_is_done(desk: Desk) -> None:
+    (desk.home.root / BOTH).write_text("{broken\n{}\n", encoding="utf-8")
+    with pytest.raises(BadRequestError, match="Mend the file"):
+        desk.erase()
+    assert desk.home.ledger.erasures.all() == []
+    assert SECRET in desk.home.said()
+
+
+def test_another_memory_folder_stops_it(desk: Desk) -> None:
+    desk.home.root.rename(desk.home.folder / "unmounted")
+    desk.home.root.mkdir()
+    with pytest.raises(StoreError, match="not the one that memoryd started on"):
+        desk.erase()
+    assert SECRET in desk.home.said()
+
+
+def test_it_waits_for_the_file_that_is_being_read(desk: Desk) -> None:
+    thread = threading.Thread(target=desk.erase)
+    with desk.reading:
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        assert SECRET in desk.home.said()
+    thread.join(60)
+    assert SECRET not in desk.home.said()
+
+
+# Cut short
+
+
+def kill(desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """An erasure that ends at a call as a killed process does."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, die)
+        with pytest.raises(KeyboardInterrupt):
+            desk.erase()
+
+
+@pytest.mark.parametrize(
+    ("place", "state"),
+    [
+        ("memoryd.erase.carry_out", ErasureState.BEGUN),
+        ("memoryd.ledger.erasures.ErasureStore.cut", ErasureState.BEGUN),
+        ("memoryd.ledger.erasures.ErasureStore.compact", ErasureState.CUT),
+        ("memoryd.ledger.erasures.ErasureStore.finish", ErasureState.CUT),
+    ],
+)
+def test_what_a_kill_cuts_short_the_next_start_finishes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str, state: ErasureState
+) -> None:
+    kill(desk, monkeypatch, place)
+    (row,) = desk.home.ledger.erasures.unfinished()
+    assert row.state is state
+    (desk.paths.state / "chroma" / "g0001").mkdir(parents=True)
+    before = int(desk.home.ledger.setting(GENERATION) or 1)
+    desk.finish()
+    (done,) = desk.home.ledger.erasures.all()
+    assert (done.state, done.conversation_id, done.turns) == (ErasureState.DONE, None, 1)
+    # Once the text is gone nobody knows what to look for: that is no proof, and the record says so.
+    assert done.found == (0 if state is ErasureState.BEGUN else None)
+    assert SECRET.encode() not in desk.held()
+    assert desk.home.said() == [KEPT]
+    assert [json.loads(each)["text"] for each in (desk.home.root / BOTH).read_text("utf-8").splitlines()] == [
+        KEPT
+    ]
+    assert int(desk.home.ledger.setting(GENERATION) or 1) == before + 1
+    assert desk.home.ledger.setting(BUILDING)
+    assert not list((desk.paths.state / "chroma").iterdir())
+
+
+@pytest.mark.parametrize("place", ["memoryd.ledger.erasures.ErasureStore.cut", "memoryd.erase.scrub_logs"])
+def test_what_broke_off_is_gone_on_with_when_it_is_asked_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    kill(desk, monkeypatch, place)
+    desk.erase()
+    (row,) = desk.home.ledger.erasures.all()
+    assert row.state is ErasureState.DONE
+    assert SECRET.encode() not in desk.held()
+
+
+def test_without_the_memory_folder_the_next_start_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill(desk, monkeypatch, "memoryd.ledger.erasures.ErasureStore.cut")
+    desk.home.root.rename(desk.home.folder / "unmounted")
+    desk.home.root.mkdir()
+    desk.finish()
+    (row,) = desk.home.ledger.erasures.unfinished()
+    assert row.state is ErasureState.BEGUN
+
+
+def test_the_search_is_no_formality(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memoryd.ledger.erasures.ErasureStore.compact", lambda _: None)
+    found = {each.path for each in desk.erase().proof.search.found}
+    assert "ledger.sqlite3-wal" in found
+
+
+@pytest.mark.parametrize("place", ["memoryd.erase.carry_out", "memoryd.ledger.erasures.ErasureStore.compact"])
+def test_a_ledger_that_is_damaged_before_it_is_done_brings_nothing_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    kill(desk, monkeypatch, place)
+    desk.home.ledger.close()
+    with (desk.paths.state / "ledger.sqlite3").open("r+b") as torn:
+        torn.write(b"\xa5" * 4096)
+    desk.home.ledger = Ledger(desk.paths.state)
+    assert "was damaged" in desk.home.ledger.recovered
+    desk.finish()
+    assert desk.home.ledger.erasures.unfinished() == []
+    assert SECRET.encode() not in desk.held()
+    assert SECRET not in (desk.home.root / BOTH).read_text("utf-8")
+    assert KEPT in (desk.home.root / BOTH).read_text("utf-8")
