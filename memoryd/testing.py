@@ -40,6 +40,10 @@ class FakeClock:
         """Moves on."""
         self._seconds += seconds
 
+    def jump(self, by: timedelta) -> None:
+        """Sets the wall clock, as a person or a time server does; no time passes."""
+        self._now += by
+
 
 class FakeEmbedder:
     """Vectors of hashed words and syllable pairs: texts that share words are near, and nothing is loaded.
@@ -111,6 +115,17 @@ class FakeVectorIndex:
         """How many vectors an owner has."""
         self._reach()
         return len(self.vectors.get(owner, {}))
+
+    def ids(self, owner: str) -> set[str]:
+        """The ids of all that an owner has."""
+        self._reach()
+        return set(self.vectors.get(owner, {}))
+
+    def stored(self, owner: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those of these ids that are in it, with their vectors."""
+        self._reach()
+        held = self.vectors.get(owner, {})
+        return {passage_id: held[passage_id] for passage_id in ids if passage_id in held}
 
     def finds_itself(self, owner: str, vector: NDArray[np.float32]) -> bool:
         """Whether the vector is its own nearest."""

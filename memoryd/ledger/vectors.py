@@ -101,16 +101,28 @@ class VectorStore:
         return best
 
     def sample(self, embedder: str, count: int) -> list[tuple[str, str, NDArray[np.float32]]]:
-        """(owner, passage id, vector) of a few passages spread over the ledger, to prove an index with."""
+        """(owner, passage id, vector) of a few passages spread over the ledger, to prove an index with.
+
+        Row numbers have gaps, so the next passage after each of `count` even places is taken.
+        """
         import numpy as np
 
         with self._database.read() as connection:
-            (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-            step = max(1, total // count)
-            rows = connection.execute(
-                """SELECT p.owner, p.passage_id, v.vector FROM passages p
-                   JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
-                   WHERE p.id % ? = 0 ORDER BY p.id DESC LIMIT ?""",
-                (embedder, step, count),
-            ).fetchall()
-        return [(row["owner"], row["passage_id"], np.frombuffer(row["vector"], "<f4")) for row in rows]
+            first, last = connection.execute("SELECT min(id), max(id) FROM passages").fetchone()
+            if first is None:
+                return []
+            places = [first + (last - first) * number // max(1, count - 1) for number in range(count)]
+            rows = [
+                connection.execute(
+                    """SELECT p.id, p.owner, p.passage_id, v.vector FROM passages p
+                       JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
+                       WHERE p.id >= ? ORDER BY p.id LIMIT 1""",
+                    (embedder, place),
+                ).fetchone()
+                for place in places
+            ]
+        distinct = {row["id"]: row for row in rows if row is not None}
+        return [
+            (row["owner"], row["passage_id"], np.frombuffer(row["vector"], "<f4"))
+            for row in distinct.values()
+        ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma, VectorIndex
+from memoryd.chroma import index as index_module
 from memoryd.errors import IndexUnavailableError
 from memoryd.testing import FakeVectorIndex
 
@@ -155,6 +156,23 @@ def test_a_stored_vector_finds_itself_and_a_strange_one_does_not(index: Provable
 
 
 # Chroma alone
+
+
+def test_what_an_owner_has_in_it_is_listed_with_its_vectors(
+    index: ProvableIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "IDS_PAGE", 3)
+    monkeypatch.setattr(index_module, "VECTORS_PAGE", 3)
+    put_in = vectors(8)
+    index.upsert("", ids(8), put_in)
+    index.upsert("jihoon", ["p_own"], put_in[:1])
+    assert index.ids("") == set(ids(8))
+    assert index.ids("jihoon") == {"p_own"}
+    assert index.ids("mia") == set()
+    stored = index.stored("", [*ids(8), "p_own"])
+    assert stored.keys() == set(ids(8))
+    for place, name in enumerate(ids(8)):
+        np.testing.assert_allclose(stored[name], put_in[place], atol=1e-6)
 
 
 def test_generations_and_embedders_never_mix(server: ChromaServer) -> None:
