@@ -216,8 +216,8 @@ class Daemon:
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        if not ledger.recovered or self._loop.identity() is None:
-            # An identity that was carried over stays until there are memories again to make one of.
+        if self._loop.identity() is None:
+            # One from before serves until the first scan is done: a long life takes long to replay.
             self._replay("boot")
         try:
             memory = open_memory(
