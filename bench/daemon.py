@@ -118,6 +118,11 @@ class Daemon:
         self.stop()
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The running daemon's process id."""
         return self._running().pid

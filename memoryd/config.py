@@ -74,7 +74,7 @@ class Embedding(Section):
 
     model: str = "bundled"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    batch_size: int = Field(default=16, ge=1, le=4096)
+    batch_tokens: int = Field(default=0, ge=0, le=2**20)
     query_prompt: str = "auto"
     passage_prompt: str = "auto"
 

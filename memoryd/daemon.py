@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,10 +24,12 @@ from memoryd.errors import (
 )
 from memoryd.identity import read_manifests
 from memoryd.journal import Journal
+from memoryd.ledger_keeper import LedgerKeeper
 from memoryd.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import IO
 
     from llm import Generator
@@ -66,12 +69,12 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = SystemClock()
-        self.started_at = self.clock.now()
+        self.began = self.clock.monotonic()
         self._lock_file = _lock(config)
         self.users = Users(config.paths.manifest, config.paths.state)
         self.journal = Journal(config.paths.memory)
         self.generators = _generators(config)
-        self._ledger: Ledger | None = None
+        self._ledger_keeper = LedgerKeeper(config.paths.state, clock=self.clock)
         self._loop: BootMemoryLoop | None = None
         self._memory: Memory | None = None
         self._faults: dict[str, str] = {}
@@ -85,6 +88,7 @@ class Daemon:
     def stop(self) -> None:
         """Stops every part in reverse; what was acknowledged is on disk already."""
         self._stopping.set()
+        self._ledger_keeper.stop()
         memory = self._memory
         if memory is not None:
             memory.schedule.stop()
@@ -96,8 +100,8 @@ class Daemon:
         for generator in self.generators.values():
             if generator.status().state is State.READY:
                 generator.close()
-        if self._ledger is not None:
-            self._ledger.close()
+        if self._ledger_keeper.ledger is not None:
+            self._ledger_keeper.ledger.close()
         self._lock_file.close()
         log.info("stopped")
 
@@ -109,11 +113,12 @@ class Daemon:
             NotReadyError: it is being opened.
             StoreError: it can't be opened.
         """
-        if self._ledger is None:
-            if "ledger" in self._faults:
-                raise StoreError(self._faults["ledger"])
+        ledger = self._ledger_keeper.ledger
+        if ledger is None:
+            if self._ledger_keeper.fault:
+                raise StoreError(self._ledger_keeper.fault)
             raise NotReadyError("The ledger is being opened; try again in a moment.")
-        return self._ledger
+        return ledger
 
     @property
     def loop(self) -> BootMemoryLoop:
@@ -157,18 +162,24 @@ class Daemon:
         if self._memory is not None:
             self._memory.watcher.note(path, settled=True)
 
-    def rebuild(self) -> int:
-        """Makes everything derived again from files and vectors; returns the new generation's number."""
+    def rebuild(self, *, embed: bool = False) -> int:
+        """Makes everything derived again from files and vectors; returns the new generation's number.
+
+        Args:
+            embed: make the vectors again too, instead of taking them from the ledger.
+        """
         memory = self.memory
+        # The file in hand is finished first: its vectors must not be taken out from under it.
+        with memory.reading:
+            self.ledger.begin_rebuild(memory.embedder.id, memory.embedder.dimension, embed=embed)
         generation = memory.keeper.rebuild()
-        self.ledger.files.mark_all_stale()
         memory.watcher.rescan()
         return generation
 
     def parts(self) -> list[Part]:
         """Every part but the models, in the order in which they are started."""
         return [
-            self._opened("ledger", self._ledger is not None),
+            self._ledger_part(),
             self._manifest_part(),
             self._opened("embedder", self._memory is not None),
             self._index_part(),
@@ -180,38 +191,38 @@ class Daemon:
     def answers(self) -> bool:
         """Whether a question can be answered now (or searched, where models are switched off)."""
         models = [generator.status().state for generator in self.generators.values()]
-        return self._memory is not None and (State.READY in models or not models)
+        ledger = self._ledger_keeper.ledger
+        whole = ledger is not None and not ledger.damage
+        return whole and self._memory is not None and (State.READY in models or not models)
 
     def _boot(self) -> None:
         # Numpy, httpx and torch come in here, behind the open port.
         from memoryd.boot_memory_loop import BootMemoryLoop
         from memoryd.erase import finish_erasures
-        from memoryd.ledger import Ledger
         from memoryd.opening import open_memory
 
-        try:
-            self._ledger = Ledger(self.config.paths.state)
-        except MemorydError as error:
-            log.exception("the ledger can't be opened")
-            self._faults["ledger"] = str(error)
+        ledger = self._ledger_keeper.open()
+        if ledger is None:
             return
         try:
-            finish_erasures(self._ledger, self.config.paths, self.journal, self.clock)
+            finish_erasures(ledger, self.config.paths, self.journal, self.clock)
         except MemorydError:
             log.exception("an erasure that was cut short can't be finished; the next start tries again")
         self._loop = BootMemoryLoop(
-            ledger=self._ledger,
+            ledger=ledger,
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
             budget=self.config.replay.token_budget,
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        self._replay("boot")
+        if self._loop.identity() is None:
+            # One from before serves until the first scan is done: a long life takes long to replay.
+            self._replay("boot")
         try:
             memory = open_memory(
                 self.config,
-                ledger=self._ledger,
+                ledger=ledger,
                 loop=self._loop,
                 users=self.users,
                 journal=self.journal,
@@ -229,6 +240,7 @@ class Daemon:
         memory.keeper.start()
         memory.watcher.start()
         memory.schedule.start()
+        self._ledger_keeper.watch(self._read_everything_again)
         log.info("the memory is open")
         self._replay_after_first_scan(memory.watcher)
 
@@ -268,6 +280,13 @@ class Daemon:
                 self._replay("boot")
                 return
 
+    def _read_everything_again(self) -> None:
+        """After a damaged ledger was made anew: its files into it, and Chroma from it."""
+        memory = self.memory
+        memory.keeper.rebuild()
+        memory.watcher.rescan()
+        self._spawn("replay", lambda: self._replay_after_first_scan(memory.watcher))
+
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
         def guarded() -> None:
             try:
@@ -288,6 +307,12 @@ class Daemon:
 
     def _built_in_faults(self) -> list[str]:
         return [self._faults[BUNDLED]] if BUNDLED in self._faults else []
+
+    def _ledger_part(self) -> Part:
+        if "boot" in self._faults and self._ledger_keeper.ledger is None:
+            return self._opened("ledger", there=False)
+        state, detail = self._ledger_keeper.state()
+        return Part(name="ledger", state=state, detail=detail)
 
     def _manifest_part(self) -> Part:
         missing = read_manifests(self.config.paths.manifest).missing
@@ -326,7 +351,8 @@ def _lock(config: Config) -> IO[str]:
     state = config.paths.state
     try:
         state.mkdir(parents=True, exist_ok=True)
-        file = (state / LOCK_FILE).open("a")
+        # On a disk that is read-only now, the file is there from an earlier run, and the port says what is wrong.
+        file = (state / LOCK_FILE).open("r" if _is_read_only(state) else "a")
     except OSError as error:
         raise StoreError(
             f"The state folder {state} can't be written: {error.strerror}. Mend its permissions or set paths.state."
@@ -339,6 +365,10 @@ def _lock(config: Config) -> IO[str]:
             f"Another memoryd owns {state}. Stop it first, or give this one its own paths.state."
         ) from error
     return file
+
+
+def _is_read_only(state: Path) -> bool:
+    return (state / LOCK_FILE).exists() and not os.access(state, os.W_OK)
 
 
 def _generators(config: Config) -> dict[str, Generator]:

@@ -1,4 +1,4 @@
-"""Texts to vectors through sentence-transformers; any model that it can open, the built-in one by default.
+"""Texts to vectors: the built-in model through ONNX Runtime, any other one through sentence-transformers.
 
 A multilingual model puts the two languages into two clouds, so that a Korean question finds Korean memories first
 whatever they say (cross-lingual recall@5 on ko_memory: 25 %). Most of the mean of each cloud is taken away from its
@@ -10,25 +10,38 @@ here a language at a time.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
+from abc import ABC, abstractmethod
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from memoryd.bundled import ensure_embedder
+from memoryd.bundled import ensure_embedder, ensure_onnx_embedder
 from memoryd.errors import EmbedderError
 from memoryd.korean import hangul_share
+from memoryd.packed_e5 import MODEL_FILE, TOKENIZER_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
     from memoryd.config import Config
 
 BUNDLED = "bundled"
+# The same on CPU and GPU: their vectors agree to cosine 0.9999.
+BUNDLED_ID = "multilingual-e5-small-q4"
+BUNDLED_LIMIT = 512
+PADDING = 1
+MARKS = 6  # tokens of prompt and marks around a text, about
+CPU_BATCH_TOKENS = 2048
+GPU_BATCH_TOKENS = 65536
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 PARALLEL_SENTENCES = Path(__file__).with_name("parallel_sentences.txt")
 # How much of a language's mean is taken away; 0.5 to 1.0 measured alike, see docs/architecture.md.
 CENTRING = 0.8
@@ -53,6 +66,11 @@ class Embedder(Protocol):
         """The longest text that is embedded whole, in tokens."""
         ...
 
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens are embedded in one go, padding counted."""
+        ...
+
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of memories, (n, d) float32."""
         ...
@@ -66,13 +84,152 @@ class Embedder(Protocol):
         ...
 
 
-class SentenceTransformerEmbedder:
-    """A sentence-transformers model with its prompts.
+class PromptedEmbedder(ABC):
+    """What every real embedder does with its model: prompts, batches of like length, centring.
+
+    Args:
+        model_id: names the model for good.
+        query_prompt: put before a question.
+        passage_prompt: put before a memory.
+        limit: the most tokens that the model takes, marks and prompt counted.
+        batch_tokens: of a batch, padding counted.
+        kept_in: where the languages' means are kept for the next start, if anywhere (a second of work saved).
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        query_prompt: str,
+        passage_prompt: str,
+        limit: int,
+        batch_tokens: int,
+        kept_in: Path | None = None,
+    ) -> None:
+        self.query_prompt = query_prompt
+        self.passage_prompt = passage_prompt
+        self.batch_tokens = batch_tokens
+        prompts = hashlib.sha256(f"{self.query_prompt}\0{self.passage_prompt}".encode()).hexdigest()[:8]
+        sentences = PARALLEL_SENTENCES.read_bytes()
+        centring = hashlib.sha256(sentences + str(CENTRING).encode()).hexdigest()[:4]
+        self.id = f"{model_id}-{prompts}{centring}"
+        pairs = [line.split("\t") for line in sentences.decode().splitlines() if not line.startswith("#")]
+        file = kept_in and kept_in / f"means-{prompts}{centring}.npy"
+        self._passage_means, self._query_means = self._means(pairs, file)
+        self.dimension = int(self._query_means.shape[1])
+        self.max_tokens = limit - self.count_tokens([self.passage_prompt])[0] - 2
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of memories, (n, d) float32, a batch at a time so that a question can go between."""
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        for places in batches(self.count_tokens(texts), self.batch_tokens):
+            batch = [texts[place] for place in places]
+            raw = self._encode([self.passage_prompt + text for text in batch], urgent=False)
+            vectors[places] = _centred(raw, batch, self._passage_means)
+        return vectors
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The unit vector of a question, (d,) float32; it waits for one batch of memories at most."""
+        raw = self._encode([self.query_prompt + text], urgent=True)
+        vector: NDArray[np.float32] = _centred(raw, [text], self._query_means)[0]
+        return vector
+
+    @abstractmethod
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in this model's tokens, without prompt and special tokens."""
+
+    @abstractmethod
+    def _encode(self, texts: list[str], *, urgent: bool) -> NDArray[np.float32]:
+        """Unit vectors of texts that have their prompt, (n, d) float32, in one batch."""
+
+    def _means(self, pairs: Sequence[Sequence[str]], file: Path | None) -> NDArray[np.float32]:
+        """The languages' means with each prompt, (2, 2, d): memories' first, from the file where it has them."""
+        if file:
+            with suppress(OSError, ValueError, EOFError):
+                kept = np.load(file)
+                if kept.shape[:2] == (2, 2) and kept.dtype == np.float32:
+                    return np.asarray(kept, np.float32)
+        means = np.stack(
+            [self._language_means(prompt, pairs) for prompt in (self.passage_prompt, self.query_prompt)]
+        )
+        if file:
+            partial = file.with_name(f".{os.getpid()}-{file.name}")
+            with suppress(OSError):  # a folder that can't be written costs a second at each start
+                np.save(partial, means)
+                partial.replace(file)
+        return means
+
+    def _language_means(self, prompt: str, pairs: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+        """Row 0: the Korean sentences' mean, row 1: the English ones'."""
+        means = [
+            self._encode([prompt + pair[side] for pair in pairs], urgent=False).mean(axis=0)
+            for side in (0, 1)
+        ]
+        return np.stack(means)
+
+
+class OnnxEmbedder(PromptedEmbedder):
+    """The built-in model on the CPU. Questions and memories run side by side, so none waits for another.
+
+    Args:
+        folder: as `memoryd.onnx_graph` writes it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model_id: str = BUNDLED_ID,
+        batch_tokens: int = CPU_BATCH_TOKENS,
+        query_prompt: str = "auto",
+        passage_prompt: str = "auto",
+    ) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        # Threads that wait for work must not take the cores from Chroma and the language models.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
+        )
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        super().__init__(
+            model_id,
+            query_prompt="query: " if query_prompt == "auto" else query_prompt,
+            passage_prompt="passage: " if passage_prompt == "auto" else passage_prompt,
+            limit=BUNDLED_LIMIT,
+            batch_tokens=batch_tokens,
+            kept_in=folder,
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each text in this model's tokens, without prompt and special tokens."""
+        return [len(each.ids) for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def _encode(self, texts: list[str], *, urgent: bool) -> NDArray[np.float32]:  # noqa: ARG002  (none waits)
+        encoded = self._tokenizer.encode_batch(texts)
+        longest = min(max(len(each.ids) for each in encoded), BUNDLED_LIMIT)
+        ids = np.full((len(texts), longest), PADDING, np.int64)
+        mask = np.zeros_like(ids)
+        for row, each in enumerate(encoded):
+            # Only a question can be so long; it keeps its end mark.
+            kept = each.ids if len(each.ids) <= longest else [*each.ids[: longest - 1], each.ids[-1]]
+            ids[row, : len(kept)] = kept
+            mask[row, : len(kept)] = 1
+        (vectors,) = self._session.run(["vector"], {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(vectors, np.float32)
+
+
+class SentenceTransformerEmbedder(PromptedEmbedder):
+    """A sentence-transformers model with its prompts; half precision on a GPU.
 
     Args:
         model: a folder or a model name.
         model_id: names the model for good (see `model_id`).
         device: `cpu`, `cuda`, `cuda:0`, or None for the best there is.
+        batch_tokens: of a batch, padding counted; 0 for what suits the device.
         query_prompt: put before a question; `auto` takes the model's own.
         passage_prompt: put before a memory; `auto` takes the model's own.
 
@@ -86,66 +243,40 @@ class SentenceTransformerEmbedder:
         *,
         model_id: str,
         device: str | None = None,
-        batch_size: int = 16,
+        batch_tokens: int = 0,
         query_prompt: str = "auto",
         passage_prompt: str = "auto",
     ) -> None:
         self._model = _open(model, device)
-        self._batch_size = batch_size
+        on_gpu = self._model.device.type == "cuda"
+        if on_gpu:
+            self._model.half()
+        self._turns = _Turns()
         own = {name: prompt for name, prompt in self._model.prompts.items() if prompt}
-        self.query_prompt = own.get("query", "") if query_prompt == "auto" else query_prompt
-        auto_passage = own.get("document") or own.get("passage") or ""
-        self.passage_prompt = auto_passage if passage_prompt == "auto" else passage_prompt
-        prompts = hashlib.sha256(f"{self.query_prompt}\0{self.passage_prompt}".encode()).hexdigest()[:8]
-        sentences = PARALLEL_SENTENCES.read_bytes()
-        centring = hashlib.sha256(sentences + str(CENTRING).encode()).hexdigest()[:4]
-        self.id = f"{model_id}-{prompts}{centring}"
-        # One model is not safe to tokenise in two threads at once.
-        self._lock = threading.Lock()
-        pairs = [line.split("\t") for line in sentences.decode().splitlines() if not line.startswith("#")]
-        self._passage_means = self._language_means(self.passage_prompt, pairs)
-        self._query_means = self._language_means(self.query_prompt, pairs)
-        self.dimension = int(self._query_means.shape[1])
-        limit = int(self._model.max_seq_length or 512)
-        prompt_tokens = self.count_tokens([self.passage_prompt])[0]
-        self.max_tokens = limit - prompt_tokens - 2
-
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of memories, (n, d) float32, a batch at a time so that a question can go between."""
-        vectors = []
-        for at in range(0, len(texts), self._batch_size):
-            batch = texts[at : at + self._batch_size]
-            raw = self._encode([self.passage_prompt + text for text in batch])
-            vectors.append(_centred(raw, batch, self._passage_means))
-        return np.concatenate(vectors) if vectors else np.zeros((0, self.dimension), np.float32)
-
-    def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a question, (d,) float32."""
-        vector: NDArray[np.float32] = _centred(
-            self._encode([self.query_prompt + text]), [text], self._query_means
-        )[0]
-        return vector
+        own_passage = own.get("document") or own.get("passage") or ""
+        super().__init__(
+            model_id,
+            query_prompt=own.get("query", "") if query_prompt == "auto" else query_prompt,
+            passage_prompt=own_passage if passage_prompt == "auto" else passage_prompt,
+            limit=int(self._model.max_seq_length or 512),
+            batch_tokens=batch_tokens or (GPU_BATCH_TOKENS if on_gpu else CPU_BATCH_TOKENS),
+        )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each text in this model's tokens, without prompt and special tokens."""
         if not texts:
             return []
-        with self._lock:
+        with self._turns.take(urgent=False):
             encoded = self._model.tokenizer(
                 list(texts), add_special_tokens=False, truncation=False, verbose=False
             )
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def _language_means(self, prompt: str, pairs: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-        """Row 0: the Korean sentences' mean, row 1: the English ones'."""
-        means = [self._encode([prompt + pair[side] for pair in pairs]).mean(axis=0) for side in (0, 1)]
-        return np.stack(means)
-
-    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        with self._lock:
+    def _encode(self, texts: list[str], *, urgent: bool) -> NDArray[np.float32]:
+        with self._turns.take(urgent=urgent):
             vectors = self._model.encode(
                 texts,
-                batch_size=self._batch_size,
+                batch_size=len(texts),
                 prompt="",
                 normalize_embeddings=True,
                 convert_to_numpy=True,
@@ -154,16 +285,60 @@ class SentenceTransformerEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def open_embedder(config: Config) -> SentenceTransformerEmbedder:
-    """The embedder that the configuration names, loaded (seconds).
+class _Turns:
+    """One at a time, and who is urgent goes first: one model is not safe to tokenise in two threads at once."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._urgent = 0
+
+    @contextmanager
+    def take(self, *, urgent: bool) -> Iterator[None]:
+        with self._changed:
+            self._urgent += urgent
+            self._changed.wait_for(lambda: not self._taken and (urgent or not self._urgent))
+            self._urgent -= urgent
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+def batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
+    """Places of texts, longest first, in batches of like length.
+
+    Args:
+        lengths: of the texts, in tokens.
+        most_tokens: of a batch, every text counted as long as its longest; one text always fits.
+    """
+    places = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    at = 0
+    while at < len(places):
+        many = max(1, most_tokens // (lengths[places[at]] + MARKS))
+        yield places[at : at + many]
+        at += many
+
+
+def open_embedder(config: Config) -> PromptedEmbedder:
+    """The embedder that the configuration names, loaded.
 
     Raises:
         EmbedderError: the model can't be loaded.
     """
     settings = config.embedding
+    if settings.model == BUNDLED and not _on_gpu(settings.device):
+        return OnnxEmbedder(
+            ensure_onnx_embedder(config.paths.models),
+            batch_tokens=settings.batch_tokens or CPU_BATCH_TOKENS,
+            query_prompt=settings.query_prompt,
+            passage_prompt=settings.passage_prompt,
+        )
     if settings.model == BUNDLED:
-        model = str(ensure_embedder(config.paths.models))
-        model_id = "multilingual-e5-small-q4"
+        model, model_id = str(ensure_embedder(config.paths.models)), BUNDLED_ID
     else:
         model = settings.model
         model_id = _folder_id(Path(model)) if Path(model).is_dir() else model.replace("/", "-")
@@ -171,10 +346,19 @@ def open_embedder(config: Config) -> SentenceTransformerEmbedder:
         model,
         model_id=model_id,
         device=None if settings.device == "auto" else settings.device,
-        batch_size=settings.batch_size,
+        batch_tokens=settings.batch_tokens,
         query_prompt=settings.query_prompt,
         passage_prompt=settings.passage_prompt,
     )
+
+
+def _on_gpu(device: str) -> bool:
+    """Whether the built-in model runs on a GPU. Torch, seconds to import, is asked only where there may be one."""
+    if device != "auto" or not NVIDIA_DRIVER.exists():
+        return device.startswith(("cuda", "mps"))
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _centred(

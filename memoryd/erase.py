@@ -1,6 +1,6 @@
 """Erases a conversation and proves it: files, ledger, identities, index, logs, then a look at every byte of state.
 
-plan ─▶ row `begun` ─▶ files ─▶ ledger, row `cut` ─▶ models, index, identity ─▶ ledger anew, logs ─▶ search ─▶ `done`
+plan ─▶ row `begun` ─▶ files ─▶ ledger, row `cut` ─▶ models, index, identity ─▶ cleaning ─▶ search ─▶ `done`
           └── from here on it is finished, at the next start if the daemon is killed
 """
 
@@ -9,22 +9,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.cut_out import Action, carry_out, plan_cut
-from memoryd.errors import ForbiddenError, NotFoundError, ReplayError
+from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
 from memoryd.identity import Scrubber, quotes_of, read_manifests
 from memoryd.index_keeper import begin_generation, remove_other_generations
+from memoryd.ingest import printable
 from memoryd.ledger import ErasureState
 from memoryd.ledger.erasures import digest_of
 from memoryd.logs import scrub_logs
 from memoryd.memory_folder import MemoryFolder
 from memoryd.proof import Sought
+from memoryd.watch import ignored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
@@ -80,7 +84,11 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """An erasure that is done."""
+    """An erasure that is done.
+
+    Attributes:
+        copies: names of the files that went because they had been kept of a damaged ledger.
+    """
 
     files: tuple[ErasedFile, ...]
     turns: int
@@ -88,6 +96,7 @@ class Report:
     vectors: int
     identities: int
     log_lines: int
+    copies: tuple[str, ...]
     identity_version: int
     generation: int
     proof: Proof
@@ -108,6 +117,14 @@ class Plan:
     sought: Sought
     words: tuple[str, ...]
     scrubber: Scrubber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What was taken out beside files and ledger: log lines, and copies of a damaged ledger by name."""
+
+    log_lines: int
+    copies: tuple[str, ...]
 
 
 class Eraser:
@@ -184,7 +201,8 @@ class Eraser:
             for cut in plan.cuts if plan else ():
                 self._watcher.note(cut.target or cut.path, settled=True)
             self._replay()
-            lines, proof = prove(self._ledger, self._paths, plan)
+            cleaned = clean(self._ledger, self._paths, plan)
+            proof = prove(self._ledger, self._paths, plan)
             finish(self._ledger, row, proof, self._clock)
             identity = self._loop.identity()
             return Report(
@@ -193,7 +211,8 @@ class Eraser:
                 passages=taken.passages if taken else 0,
                 vectors=taken.vectors if taken else 0,
                 identities=taken.identities if taken else 0,
-                log_lines=lines,
+                log_lines=cleaned.log_lines,
+                copies=cleaned.copies,
                 identity_version=identity.version if identity else 0,
                 generation=generation,
                 proof=proof,
@@ -240,17 +259,18 @@ def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock
             plan = make_plan(ledger, paths, journal, row.conversation_id)
             take_out(ledger, paths, row, plan)
         remove_other_generations(paths.state / "chroma", begin_generation(ledger))
-        _, proof = prove(ledger, paths, plan)
-        finish(ledger, row, proof, clock)
+        clean(ledger, paths, plan)
+        finish(ledger, row, prove(ledger, paths, plan), clock)
 
 
 def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: str) -> Plan:
     """Reads what there is of a conversation, in the ledger and in files that were not read yet."""
     stored = ledger.files.conversation(conversation_id)
-    known = stored.paths if stored else ()
-    cuts = tuple(
-        plan_cut(paths.memory, path, conversation_id)
-        for path in dict.fromkeys([*known, *journal.paths_of(conversation_id)])
+    named = dict.fromkeys([*(stored.paths if stored else ()), *journal.paths_of(conversation_id)])
+    unread = _unread(ledger, paths.memory, conversation_id)
+    cuts = (
+        *(plan_cut(paths.memory, path, conversation_id) for path in named),
+        *(cut for cut in unread if cut.path not in named),
     )
     said = [turn.text for turn in stored.turns] if stored else []
     said += [turn.text for cut in cuts for turn in cut.turns]
@@ -283,21 +303,28 @@ def take_out(ledger: Ledger, paths: Paths, row: ErasureRow, plan: Plan) -> Taken
     return taken
 
 
-def prove(ledger: Ledger, paths: Paths, plan: Plan | None) -> tuple[int, Proof]:
-    """Cleans what still may hold a trace, then looks for one; returns the log lines taken out, and the proof."""
-    sought = plan.sought if plan else Sought(())
+def clean(ledger: Ledger, paths: Paths, plan: Plan | None) -> Cleaned:
+    """Cleans whatever may hold a trace still: the ledger's freed pages, copies of a damaged ledger, logs."""
     ledger.erasures.compact()
-    lines = scrub_logs(paths.state / "logs", sought.stands_in)
+    copies = ledger.remove_copies()
+    if copies:
+        log.info("removed, because they may hold what is erased: %s", ", ".join(copies))
+    lines = scrub_logs(paths.state / "logs", plan.sought.stands_in) if plan else 0
+    return Cleaned(log_lines=lines, copies=copies)
+
+
+def prove(ledger: Ledger, paths: Paths, plan: Plan | None) -> Proof:
+    """Looks for a trace."""
+    sought = plan.sought if plan else Sought(())
     search = sought.search(paths.state)
     words = plan.words if plan else ()
-    proof = Proof(
+    return Proof(
         search=search,
         words=len(words),
         words_left=ledger.erasures.words_left(words),
         shared=sought.shared,
         elsewhere=sought.elsewhere,
     )
-    return lines, proof
 
 
 def finish(ledger: Ledger, row: ErasureRow, proof: Proof, clock: Clock) -> None:
@@ -311,6 +338,20 @@ def finish(ledger: Ledger, row: ErasureRow, proof: Proof, clock: Clock) -> None:
         where = ", ".join(each.path for each in proof.search.found)
         log.warning("erasure %d: %d fragments are still in %s", row.id, found, where)
     log.info("erasure %d is done: %d fragments sought, %d found", row.id, sought, found)
+
+
+def _unread(ledger: Ledger, memory: Path, conversation_id: str) -> Iterator[Cut]:
+    """Cuts of the files that hold the conversation and are not in the ledger: new ones, or it is made anew now."""
+    known = ledger.files.known()
+    for file in sorted(memory.glob("day*/**/*")):
+        path = file.relative_to(memory).as_posix()
+        name = printable(path)
+        if name in known or ignored(path) or file.is_symlink() or not file.is_file():
+            continue
+        with suppress(BadRequestError):  # what can't be read is not in the memory either
+            cut = plan_cut(memory, name, conversation_id)
+            if cut.action is not Action.UNCHANGED:
+                yield cut
 
 
 def _scrubber(ledger: Ledger, conversation_id: str, cuts: Iterable[Cut]) -> Scrubber:

@@ -5,13 +5,14 @@ MemorydError                    500   exit 1
 ├── NotRunningError              –    exit 3    no daemon answers at the address
 ├── AlreadyRunningError          –    exit 4    another daemon owns the state folder
 ├── UnauthorizedError           401   exit 5    no token, or a wrong one
-├── ForbiddenError              403   exit 5    the token's user may see it and may not change it
+├── ForbiddenError              403   exit 5    the token's user may not do this
 ├── NotFoundError               404   exit 6    no such conversation, identity version, model
 ├── BadRequestError             422   exit 7    the request can't mean anything
 ├── NotReadyError               503   exit 8    a part is still loading; try again
 │   └── NoModelError            503   exit 8    no language model is ready to answer
 ├── ModelFailedError            500   exit 8    a language model broke off; the message says why
 ├── StoreError                  500   exit 9    the ledger or the disk under it failed
+│   └── LedgerDamagedError      503   exit 9    the ledger is torn; it is being made anew from what is whole
 ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
 │   └── IndexDamagedError       503   exit 9    Chroma answers that it can't read its own files
 ├── EmbedderError               500   exit 10   the embedding model can't be loaded
@@ -66,7 +67,7 @@ class UnauthorizedError(MemorydError):
 
 
 class ForbiddenError(MemorydError):
-    """A user who may see a thing and may not change it."""
+    """Another user's to do: a member sees what is shared, and changes only their own."""
 
     code = "forbidden"
     status = 403
@@ -122,6 +123,14 @@ class StoreError(MemorydError):
     code = "store"
     exit_code = 9
     title = "The store failed"
+
+
+class LedgerDamagedError(StoreError):
+    """The ledger is torn; what is whole in it is carried over into a new one."""
+
+    code = "ledger_damaged"
+    status = 503
+    title = "The ledger is damaged"
 
 
 class IndexUnavailableError(MemorydError):

@@ -53,7 +53,7 @@ class StoppingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class CutConversation:
     """A conversation that is read and cut, and has no vectors yet."""
 
     conversation: loaders.Conversation
@@ -67,7 +67,7 @@ class _ReadFile:
 
     path: str
     row: FileRow
-    cuts: tuple[_Cut, ...]
+    cuts: tuple[CutConversation, ...]
 
     def passages(self) -> Iterator[Passage]:
         return (passage for cut in self.cuts for passage in cut.passages)
@@ -79,7 +79,6 @@ class Ingest:
     Args:
         max_file_bytes: larger files are skipped.
         max_tokens: the longest passage, in the embedder's tokens.
-        batch_size: texts embedded between two commits of vectors.
     """
 
     def __init__(
@@ -92,7 +91,6 @@ class Ingest:
         users: Users,
         max_file_bytes: int,
         max_tokens: int,
-        batch_size: int,
     ) -> None:
         self._memory = memory
         self._folder = MemoryFolder(memory)
@@ -102,7 +100,6 @@ class Ingest:
         self._users = users
         self._max_file_bytes = max_file_bytes
         self._max_tokens = min(max_tokens, embedder.max_tokens)
-        self._batch_size = batch_size
 
     @property
     def fingerprint(self) -> str:
@@ -181,8 +178,27 @@ class Ingest:
             )
         else:
             row = replace(row, format=loaded.format, reason=_torn(loaded, data))
-            return _ReadFile(path, row, tuple(self._cut(row, loaded, status.st_mtime)))
+            return _ReadFile(path, row, tuple(self.cut(name, loaded, status.st_mtime)))
         return None
+
+    def cut(self, path: str, loaded: loaders.Loaded, mtime: float) -> Iterator[CutConversation]:
+        """A file's conversations, cut into passages; nothing is stored or embedded.
+
+        Args:
+            path: printable, below `memory/`.
+            mtime: the file's own, seconds since 1970; for the year of its day folder.
+        """
+        fallback = folder_time(day_of(path), mtime)
+        for conversation in distinct(loaded.conversations):
+            turns = dated(conversation, fallback)
+            passages = make_passages(
+                path,
+                conversation.id,
+                turns,
+                count_tokens=self._embedder.count_tokens,
+                max_tokens=self._max_tokens,
+            )
+            yield CutConversation(conversation, turns, tuple(passages))
 
     def _row(self, path: str, signature: Signature) -> FileRow:
         return FileRow(
@@ -206,19 +222,6 @@ class Ingest:
         log.warning("%s is %s: %s", row.path, state, reason)
         refused = replace(row, state=state, reason=reason, line=line)
         self._ledger.files.refuse(refused, day_of(row.path))
-
-    def _cut(self, row: FileRow, loaded: loaders.Loaded, mtime: float) -> Iterator[_Cut]:
-        fallback = folder_time(day_of(row.path), mtime)
-        for conversation in distinct(loaded.conversations):
-            turns = dated(conversation, fallback)
-            passages = make_passages(
-                row.path,
-                conversation.id,
-                turns,
-                count_tokens=self._embedder.count_tokens,
-                max_tokens=self._max_tokens,
-            )
-            yield _Cut(conversation, turns, tuple(passages))
 
     def _store_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
         """Embeds what is new in all of them together, then commits each; says which could not be and why."""
@@ -254,12 +257,15 @@ class Ingest:
         log.info("%s: %d conversations", file.row.path, len(conversations))
 
     def _embed(self, passages: Sequence[Passage], between: Callable[[], None]) -> None:
-        """Makes the vectors that are not there yet, longest first, a commit a batch."""
+        """Makes the vectors that are not there yet, longest first, a commit a batch of tokens."""
+        from memoryd.embedder import batches  # brings numpy, and a command needs only the names of files
+
         texts = {passage.vector_key: passage.embedded for passage in passages}
         missing = self._ledger.vectors.missing(self._embedder.id, list(texts))
-        todo = sorted(missing, key=lambda key: (-len(texts[key]), key))
-        for at in range(0, len(todo), self._batch_size):
-            keys = todo[at : at + self._batch_size]
+        todo = sorted(missing)
+        lengths = self._embedder.count_tokens([texts[key] for key in todo])
+        for places in batches(lengths, self._embedder.batch_tokens):
+            keys = [todo[place] for place in places]
             vectors = self._embedder.embed_passages([texts[key] for key in keys])
             self._ledger.vectors.save(self._embedder.id, dict(zip(keys, vectors, strict=True)))
             between()

@@ -23,17 +23,28 @@ NOISY = ("httpx", "httpcore", "chromadb", "sentence_transformers", "apscheduler"
 
 
 def setup_logging(level: str, folder: Path) -> None:
-    """Sends the root logger to stderr and to a rotating file in `folder` (made if missing)."""
+    """Sends the root logger to stderr and, where that can be written, to a rotating file in `folder`."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    refused: OSError | None = None
+    try:
+        handlers.append(_file_handler(folder))
+    except OSError as error:
+        refused = error
+    logging.basicConfig(level=level.upper(), format=FORMAT, handlers=handlers, force=True)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if refused is not None:
+        logging.getLogger(__name__).warning("no log file in %s: %s", folder, refused.strerror)
+
+
+def _file_handler(folder: Path) -> RotatingFileHandler:
     folder.mkdir(parents=True, exist_ok=True)
     file = RotatingFileHandler(
         folder / "memoryd.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
     )
     file.namer = lambda name: f"{name}.gz"
     file.rotator = _gzip
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), file]
-    logging.basicConfig(level=level.upper(), format=FORMAT, handlers=handlers, force=True)
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    return file
 
 
 def scrub_logs(folder: Path, holds: Callable[[bytes], bool]) -> int:

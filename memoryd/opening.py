@@ -18,6 +18,7 @@ from memoryd.mounts import network_file_system
 from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.schedule import Schedule
+from memoryd.verify import Verifier
 from memoryd.watch import NoEvents, WatchdogEvents, Watcher
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What is there once the memory is open; nothing in it is started yet."""
+    """What is there once the memory is open; nothing in it is started yet.
+
+    Attributes:
+        reading: held while a file is read in.
+    """
 
     embedder: Embedder
     keeper: IndexKeeper
@@ -46,7 +51,9 @@ class Memory:
     recall: Recall
     brain: EchoBrain
     schedule: Schedule
+    verifier: Verifier
     eraser: Eraser
+    reading: AbstractContextManager[object]
 
 
 def open_memory(
@@ -75,7 +82,6 @@ def open_memory(
         users=users,
         max_file_bytes=config.watch.max_file_bytes,
         max_tokens=config.passages.max_tokens,
-        batch_size=config.embedding.batch_size,
     )
     reading = threading.RLock()
     watcher = _watcher(config, ingest, ledger, clock, reading)
@@ -101,7 +107,20 @@ def open_memory(
         settings=_brain_settings(config),
     )
     schedule = Schedule(
-        cron=config.replay.cron, timezone=config.replay.timezone, replay=lambda: loop.replay("schedule")
+        cron=config.replay.cron,
+        timezone=config.replay.timezone,
+        replay=lambda: loop.replay("schedule"),
+        clock=clock,
+    )
+    verifier = Verifier(
+        memory=config.paths.memory,
+        ledger=ledger,
+        embedder=embedder,
+        words=words,
+        ingest=ingest,
+        watcher=watcher,
+        index=lambda: keeper.index,
+        origin=users.origin.id,
     )
     eraser = Eraser(
         ledger=ledger,
@@ -123,7 +142,9 @@ def open_memory(
         recall=recall,
         brain=brain,
         schedule=schedule,
+        verifier=verifier,
         eraser=eraser,
+        reading=reading,
     )
 
 

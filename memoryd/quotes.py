@@ -37,6 +37,18 @@ MOST_CHOICES = 3
 # ko_memory dev can answer in their own language one in twenty lies below 0.37, of others' questions nine in ten do.
 RELEVANT = 0.32
 BULLET = re.compile(r"^(?:[-–—*•·→↪>#|✔①-⑩]+|\d+[.)]|\[.?\])\s+|^→")
+# What a chat page writes above a block of code, and copies along with it.
+LAYOUT = frozenset(
+    re.split(
+        r"\|",
+        "복사|편집|실행|코드 복사|Copy|Edit|Run|Copy code|plaintext|"
+        "python|bash|shell|sh|json|yaml|toml|javascript|typescript|sql|html|css|c|cpp",
+    )
+)
+CODE = re.compile(
+    r"[\w.\[\]\"']+ ?=(?!=) ?\S|import \w|from [\w.]+ import |(?:async )?def \w+\(|class \w+[:(]|[\w.]+\(.*\):?$"
+)
+ARROW = "→"
 # Lines that announce or break off rather than say: "기능 목록:", "…되고,", "[추가 옵션]".
 UNFINISHED = re.compile(r"[,:;→]$|^\[[^\]]*\]:?$")
 # Pairs of what a question asks for and what an answer to it holds.
@@ -149,12 +161,42 @@ def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
     for hit in hits:
         prior = hit.score / hits[0].score
         for turn in hit.passage.turns:
-            for sentence in sentences(turn.text):
-                # A long turn is spread over several passages; only this one's part of it was found.
-                if sentence not in hit.passage.text:
-                    continue
-                text = clean(sentence)
-                says_something = not QUESTION_END.search(text) and not UNFINISHED.search(text)
-                if SHORTEST <= len(text) <= LONGEST and says_something:
+            # A long turn is spread over several passages; only this one's part of it was found.
+            part = [sentence for sentence in sentences(turn.text) if sentence in hit.passage.text]
+            for text in statements(part):
+                if SHORTEST <= len(text) <= LONGEST:
                     found.setdefault(text, _Candidate(text, prior))
     return list(found.values())[:MOST_CANDIDATES]
+
+
+def statements(lines: Sequence[str]) -> list[str]:
+    """What the lines say, each readable alone; questions and headings are left out.
+
+    A line of code says nothing without what announces it, so it stands after that; a lone arrow between two lines
+    makes one of them:
+
+        1. 경로 변환
+        python
+        MODELS = "./models"                    경로 변환: MODELS = "./models" → MODELS = "/workspace/llm_models"
+        →
+        MODELS = "/workspace/llm_models"
+    """
+    said: list[str] = []
+    announced = ""
+    arrow = False
+    for line in lines:
+        text = clean(line)
+        if line.strip() == ARROW:
+            arrow = True
+        elif line.strip() not in LAYOUT:
+            is_code = CODE.match(text) is not None
+            if arrow and said:
+                said[-1] = f"{said[-1]} {ARROW} {text}"
+            elif is_code and announced:
+                said.append(f"{announced}: {text}")
+            elif not QUESTION_END.search(text) and not UNFINISHED.search(text):
+                said.append(text)
+            if not is_code:
+                announced = text.rstrip(":： ")
+            arrow = False
+    return said

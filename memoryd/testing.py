@@ -40,6 +40,10 @@ class FakeClock:
         """Moves on."""
         self._seconds += seconds
 
+    def jump(self, by: timedelta) -> None:
+        """Sets the wall clock, as a person or a time server does; no time passes."""
+        self._now += by
+
 
 class FakeEmbedder:
     """Vectors of hashed words and syllable pairs: texts that share words are near, and nothing is loaded.
@@ -51,6 +55,7 @@ class FakeEmbedder:
         self.id = name
         self.dimension = dimension
         self.max_tokens = 480
+        self.batch_tokens = 64
         self.embedded: list[str] = []
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -115,6 +120,17 @@ class FakeVectorIndex:
         """Whether every vector is its own nearest."""
         nearest = [self.query([owner], vector, 1) for vector in vectors]
         return all(each and each[0][1] > 1.0 - 1e-3 for each in nearest)
+
+    def ids(self, owner: str) -> set[str]:
+        """The ids of all that an owner has."""
+        self._reach()
+        return set(self.vectors.get(owner, {}))
+
+    def stored(self, owner: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those of these ids that are in it, with their vectors."""
+        self._reach()
+        held = self.vectors.get(owner, {})
+        return {passage_id: held[passage_id] for passage_id in ids if passage_id in held}
 
     def drop_others(self) -> None:
         """Nothing: another generation is another fake."""

@@ -212,6 +212,15 @@ class Watcher:
         with self._lock:
             return len(self._pending)
 
+    def pending(self) -> set[str]:
+        """The paths that are noticed and not yet read."""
+        with self._lock:
+            return set(self._pending)
+
+    def on_disk(self) -> dict[str, Signature]:
+        """Path → signature of every file below the folder that is not hidden or temporary."""
+        return dict(self._files())
+
     def note(self, path: str, *, settled: bool = False) -> None:
         """Marks a path as changed; `settled` where the writer says that it is whole."""
         now = self._clock.monotonic()
@@ -224,9 +233,11 @@ class Watcher:
         self._wake.set()
 
     def rescan(self) -> None:
-        """Compares the whole folder with the ledger, soon."""
+        """Compares the whole folder with the ledger, soon; `idle` is set again once what differs is read."""
         with self._lock:
             self._next_scan = float("-inf")
+            self.scanned = False
+            self.idle.clear()
         self._wake.set()
 
     def step(self) -> float:
@@ -284,7 +295,7 @@ class Watcher:
     def _scan(self) -> None:
         """Notes every file that differs from the ledger, in event order of their day folders."""
         known = self._known()
-        on_disk = dict(self._files())
+        on_disk = self.on_disk()
         if known and not on_disk:
             # A volume that is not mounted is no deletion of everything on it.
             raise StoreError(

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the dice")
     parser.add_argument("--damage", action="store_true", help="damage files too, one way a round")
     options = parser.parse_args(arguments)
+    # Told to stop, it ends what it started and takes the small disk away.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(128 + signal.SIGTERM))
     # Threads that wait for each other crawl where another process has a core. The fork server hands it on.
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryDirectory(prefix="memoryd-faults-") as folder:

@@ -23,6 +23,7 @@ from memoryd_client.models import (
     Citation,
     ConversationView,
     Counts,
+    DifferenceView,
     Erased,
     ErasedFile,
     ErasureProof,
@@ -44,6 +45,7 @@ from memoryd_client.models import (
     Timings,
     TurnRef,
     TurnView,
+    Verified,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ __all__ = [
     "ConnectionLostError",
     "ConversationView",
     "Counts",
+    "DifferenceView",
     "Erased",
     "ErasedFile",
     "ErasureProof",
@@ -90,6 +93,7 @@ __all__ = [
     "TurnView",
     "UnauthorizedError",
     "UnexpectedAnswerError",
+    "Verified",
 ]
 
 

@@ -126,9 +126,16 @@ def files(state: str | None) -> Call[m.FileList]:
     return Call(method="GET", path="/api/files", shape=m.FileList, params=params)
 
 
-def rebuild() -> Call[m.Rebuilt]:
+def rebuild(*, embed: bool) -> Call[m.Rebuilt]:
     """`POST /api/rebuild`."""
-    return Call(method="POST", path="/api/rebuild", shape=m.Rebuilt, patient=True)
+    body = m.RebuildRequest(embed=embed)
+    return Call(method="POST", path="/api/rebuild", shape=m.Rebuilt, body=body, patient=True)
+
+
+def verify(*, full: bool) -> Call[m.Verified]:
+    """`POST /api/verify`."""
+    body = m.VerifyRequest(full=full)
+    return Call(method="POST", path="/api/verify", shape=m.Verified, body=body, patient=True)
 
 
 def status() -> Call[m.Status]:

@@ -31,7 +31,7 @@ class Client:
         base_url: the daemon's address.
         token: the bearer token; the environment's `MEMORYD_TOKEN` by default.
         timeout: seconds of silence after which an answer is given up; None waits for ever. Connecting gets
-            5 seconds, a replay, a rebuild and an erasure as long as they take.
+            5 seconds, a replay, a rebuild, a verification and an erasure as long as they take.
         transport: another way to send requests: a proxy, or a fake in tests.
 
     Every method raises an error of the tree in `_errors`: `ConnectFailedError` when nothing answers,
@@ -155,9 +155,13 @@ class Client:
         """The files under `memory/`: all, or the `indexed`, `skipped` or `quarantined` ones."""
         return self._send(calls.files(state))
 
-    def rebuild(self) -> m.Rebuilt:
-        """Makes everything derived again from the files."""
-        return self._send(calls.rebuild())
+    def rebuild(self, *, embed: bool = False) -> m.Rebuilt:
+        """Makes everything derived again from the files; vectors too where `embed` asks for it."""
+        return self._send(calls.rebuild(embed=embed))
+
+    def verify(self, *, full: bool = False) -> m.Verified:
+        """Compares files, ledger, words, vectors and Chroma; `full` compares no sample but all."""
+        return self._send(calls.verify(full=full))
 
     def status(self) -> m.Status:
         """Counts, parts and models."""
@@ -300,9 +304,13 @@ class AsyncClient:
         """See `Client.files`."""
         return await self._send(calls.files(state))
 
-    async def rebuild(self) -> m.Rebuilt:
+    async def rebuild(self, *, embed: bool = False) -> m.Rebuilt:
         """See `Client.rebuild`."""
-        return await self._send(calls.rebuild())
+        return await self._send(calls.rebuild(embed=embed))
+
+    async def verify(self, *, full: bool = False) -> m.Verified:
+        """See `Client.verify`."""
+        return await self._send(calls.verify(full=full))
 
     async def status(self) -> m.Status:
         """See `Client.status`."""

@@ -214,6 +214,7 @@ class Erased(Wire):
     Attributes:
         identities: versions from which lines were cut; `identity_version` is in force now.
         log_lines: taken out of the logs.
+        copies: files that were kept of a damaged ledger, and went because they may hold it.
         generation: of the vector index, begun anew.
         seconds: that all of it took.
     """
@@ -225,6 +226,7 @@ class Erased(Wire):
     identities: int
     identity_version: int
     log_lines: int
+    copies: list[str]
     generation: int
     proof: ErasureProof
     seconds: float
@@ -352,6 +354,53 @@ class Rebuilt(Wire):
     files: int
     passages: int
     generation: int
+
+
+class RebuildRequest(Wire):
+    """`POST /api/rebuild`. `embed` has every passage embedded again, instead of taking its vector from the ledger."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embed: bool = False
+
+
+class VerifyRequest(Wire):
+    """`POST /api/verify`. `full` compares all words and all of Chroma's vectors, not a sample of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    full: bool = False
+
+
+class DifferenceView(Wire):
+    """Something that is not as the files say: what, of which file ("" for none), and what to do."""
+
+    kind: Literal["file", "turns", "passages", "words", "vectors", "index"]
+    path: str
+    detail: str
+    remedy: str
+
+
+class Verified(Wire):
+    """What was compared, what differs, and what waits and was not compared.
+
+    `refused` counts the files among `files` that are skipped or quarantined; `differences` are at most 1,000, and
+    `more` says how many others there are.
+    """
+
+    full: bool
+    seconds: float
+    files: int
+    refused: int
+    turns: int
+    passages: int
+    words: int
+    vectors: int
+    index_ids: int
+    index_vectors: int
+    waiting: list[str]
+    differences: list[DifferenceView]
+    more: int
 
 
 class Problem(Wire):

@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from memoryd import __version__
-from memoryd.api import ask, conversations, health, identity, search, status
+from memoryd.api import ask, conversations, health, identity, search, status, verify
 from memoryd.api.problems import add_problem_handlers
 from memoryd.config import load_config
 from memoryd.daemon import Daemon
@@ -58,7 +58,7 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         openapi_url=None,
     )
     add_problem_handlers(app)
-    for part in (health, ask, search, conversations, identity, status):
+    for part in (health, ask, search, conversations, identity, status, verify):
         app.include_router(part.router)
     return app
 

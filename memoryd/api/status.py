@@ -1,4 +1,4 @@
-"""`/api/status`: everything at a glance. `/api/rebuild`: everything derived, made again."""
+"""`/api/status`: everything at a glance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memoryd import __version__
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import ready_view
 from memoryd.errors import NotReadyError
-from memoryd_client.models import Counts, Rebuilt, Status
+from memoryd_client.models import Counts, Status
 
 if TYPE_CHECKING:
     from memoryd.daemon import Daemon
@@ -26,7 +26,7 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
     return Status(
         version=__version__,
         user=user.id,
-        uptime_s=round((daemon.clock.now() - daemon.started_at).total_seconds(), 1),
+        uptime_s=round(daemon.clock.monotonic() - daemon.began, 1),
         identity_version=identity.version if identity else 0,
         embedder=_embedder(daemon),
         memory=str(daemon.config.paths.memory),
@@ -45,18 +45,6 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
             waiting_files=_waiting(daemon),
         ),
         ready=ready_view(daemon),
-    )
-
-
-@router.post("/api/rebuild")
-def rebuild(daemon: DaemonOf, _user: UserOf) -> Rebuilt:
-    """Reads every file again and fills a new generation of the index; recall goes on meanwhile, degraded."""
-    generation = daemon.rebuild()
-    totals = daemon.ledger.files.totals()
-    return Rebuilt(
-        files=totals.indexed + totals.skipped + totals.quarantined,
-        passages=totals.passages,
-        generation=generation,
     )
 
 

@@ -74,6 +74,7 @@ def erased_view(report: Report) -> Erased:
         identities=report.identities,
         identity_version=report.identity_version,
         log_lines=report.log_lines,
+        copies=list(report.copies),
         generation=report.generation,
         proof=_proof(report.proof),
         seconds=report.seconds,

@@ -31,6 +31,9 @@ CALL_TIMEOUT_S = 20.0
 SERVER_TIMEOUT_S = 2.0
 # Two unit vectors of one text may differ by this much after Chroma's arithmetic.
 SAME_VECTOR = 1e-3
+# Ids, and vectors, that one call asks for.
+IDS_PAGE = 5000
+VECTORS_PAGE = 200
 
 
 class VectorIndex(Protocol):
@@ -54,6 +57,14 @@ class VectorIndex(Protocol):
 
     def count(self, owner: str) -> int:
         """How many vectors an owner has in it."""
+        ...
+
+    def ids(self, owner: str) -> set[str]:
+        """The ids of all that an owner has in it."""
+        ...
+
+    def stored(self, owner: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those of these ids that are in it, with their vectors, (d,) float32."""
         ...
 
 
@@ -122,6 +133,26 @@ class ChromaIndex:
                 query_embeddings=vectors, n_results=1, include=["distances"]
             )
             return all(distances and distances[0] < SAME_VECTOR for distances in answer["distances"])
+
+    def ids(self, owner: str) -> set[str]:
+        """The ids of all that an owner has in it."""
+        found: list[str] = []
+        with self._reaching():
+            collection = self._collection(owner)
+            while page := collection.get(limit=IDS_PAGE, offset=len(found), include=[])["ids"]:
+                found += page
+        return set(found)
+
+    def stored(self, owner: str, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those of these ids that are in it, with their vectors, (d,) float32."""
+        found: dict[str, NDArray[np.float32]] = {}
+        with self._reaching():
+            for at in range(0, len(ids), VECTORS_PAGE):
+                answer = self._collection(owner).get(
+                    ids=list(ids[at : at + VECTORS_PAGE]), include=["embeddings"]
+                )
+                found |= dict(zip(answer["ids"], answer["embeddings"], strict=True))
+        return found
 
     def drop_others(self) -> None:
         """Deletes this memory's other collections on a server elsewhere; in a child's folder there are none."""

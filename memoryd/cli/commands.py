@@ -26,6 +26,7 @@ from memoryd.errors import MemorydError, ReplayError
 from memoryd_client import AskAnswer, AskEvent, Client, ClientError, NotReadyError, Recalled, Token
 from memoryd_client.models import FileState
 
+DIFFERS = 12  # `verify` found a difference; the codes of errors are in `memoryd.errors`
 PIPE_CLOSED = 141  # 128 + SIGPIPE, as shells count
 
 app = typer.Typer(
@@ -204,14 +205,41 @@ def replay_now(*, url: Url = None, config: ConfigFile = None, as_json: Json = Fa
 
 
 @app.command(cls=Command)
-def rebuild(*, url: Url = None, config: ConfigFile = None, as_json: Json = False) -> None:
+def rebuild(
+    *,
+    embed: Annotated[bool, typer.Option("--embed", help="Embed everything again too.")] = False,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
     """Make everything derived again from the files."""
     with connected(url, config) as client, waiting("Rebuilding from the files", hidden=as_json):
-        seen = client.rebuild()
+        seen = client.rebuild(embed=embed)
     if as_json:
         show_json(seen)
     else:
         render.rebuilt(render.Page(), seen)
+
+
+@app.command(cls=Command)
+def verify(
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare all, where a sample is compared else.")
+    ] = False,
+    url: Url = None,
+    config: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what is remembered with the files; exit code 12 where something differs."""
+    with connected(url, config) as client, waiting("Comparing with the files", hidden=as_json):
+        seen = client.verify(full=full)
+    if as_json:
+        show_json(seen)
+    else:
+        render.verified(render.Page(), seen)
+    if seen.differences:
+        raise typer.Exit(DIFFERS)
 
 
 @app.command(cls=Command)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Rebuilt,
         ReplayView,
         Status,
+        Verified,
     )
 
 BUILT_IN = "bundled"
@@ -246,6 +247,30 @@ def rebuilt(page: Page, seen: Rebuilt) -> None:
     page.say(f"{passages}; `memoryd status` shows how far.")
 
 
+def verified(page: Page, seen: Verified) -> None:
+    """What was compared, what differs and what waits."""
+    for each in seen.differences:
+        page.say(each.path or "the whole memory", style="red")
+        page.block(f"{each.kind}: {each.detail}", indent=3)
+        page.block(f"remedy: {each.remedy}", indent=3, style="dim")
+    if seen.more:
+        page.say(f"… and {seen.more:,} more differences", style="red")
+    for wait in seen.waiting:
+        page.say(f"Not compared yet: {wait}.", style="yellow")
+    refused = (
+        f" ({seen.refused:,} of them skipped or quarantined: see `memoryd files`)" if seen.refused else ""
+    )
+    page.block(
+        f"Compared {seen.files:,} files{refused}, {seen.turns:,} turns, {seen.passages:,} passages, the words of "
+        f"{seen.words:,} passages, {seen.vectors:,} vectors, {seen.index_ids:,} ids in Chroma and "
+        f"{seen.index_vectors:,} of its vectors in {seen.seconds:.1f} s."
+    )
+    if not seen.full:
+        page.say("Words and Chroma's vectors were compared by a sample; `--full` compares all.", style="dim")
+    if not seen.differences:
+        page.say("Nothing differs.", style="green")
+
+
 def to_be_erased(page: Page, seen: ConversationView) -> None:
     """What an erasure would take: how much, from when, where."""
     first, last = seen.turns[0], seen.turns[-1]
@@ -269,6 +294,10 @@ def erased(page: Page, seen: Erased) -> None:
     versions = f"{seen.identities:,} identity versions"
     page.say(f"Lines were cut from {versions}; identity {seen.identity_version} is in force.")
     page.say(f"{seen.log_lines:,} log lines are gone. Index generation {seen.generation} is being filled.")
+    if seen.copies:
+        page.block(
+            f"Gone too, because they were kept of a damaged ledger and may hold it: {', '.join(seen.copies)}."
+        )
     proof = seen.proof
     sought = f"{proof.fragments:,} fragments and {proof.words:,} words"
     page.say(

@@ -8,7 +8,7 @@ identities, replays, erasures, counters, settings
 """
 
 from memoryd.ledger.erasures import ErasureRow, ErasureState, Taken
-from memoryd.ledger.ledger import Ledger
+from memoryd.ledger.ledger import Ledger, Recovery
 from memoryd.ledger.rows import (
     AGAIN,
     ConversationRow,
@@ -37,6 +37,7 @@ __all__ = [
     "NewFile",
     "NewPassage",
     "OutboxRow",
+    "Recovery",
     "ReplayRow",
     "Signature",
     "Taken",

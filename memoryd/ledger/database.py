@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from memoryd.errors import StoreError
+from memoryd.errors import LedgerDamagedError, StoreError
+from memoryd.ledger.trouble import PRIMARY, REFUSED, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,70 +128,162 @@ MIGRATIONS = (
 )
 
 
+# Tables by what their rows are ordered by, where that is no row number.
+WITHOUT_ROWID = {"settings": ("name",), "counters": ("name",), "vectors": ("embedder", "key")}
+TABLES = (
+    *WITHOUT_ROWID,
+    "files",
+    "conversations",
+    "turns",
+    "passages",
+    "lexical",
+    "outbox",
+    "identities",
+    "replays",
+    "erasures",
+)
+BROKEN = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
+
 class Database:
     """Connections to one SQLite file.
 
+    Attributes:
+        trouble: what the disk refuses now, with the remedy; empty once it takes writes again.
+        damaged: set when the file is found torn, or its log taken away; `damage` says how.
+        unclean: whether the process before this one ended without closing it.
+
     Raises:
-        StoreError: the file can't be opened, is no ledger, or was made by a newer memoryd.
+        LedgerDamagedError: the file is torn, or no ledger.
+        StoreError: the file can't be opened, or was made by a newer memoryd.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
         self._lock = threading.Lock()
+        self._gate = threading.Condition()
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._reading = 0
         self._closed = False
+        self._shut = ""
+        self._in_use = file.with_name(f"{file.name}-in-use")
+        self.trouble = ""
+        self.damage = ""
+        self.damaged = threading.Event()
+        self.unclean = False
+        self.open()
+
+    def open(self) -> None:
+        """Opens the file (making it where there is none) and looks it over.
+
+        Raises:
+            LedgerDamagedError: the file is torn, or no ledger.
+            StoreError: the file can't be opened, or was made by a newer memoryd.
+        """
+        log_file = self.file.with_name(f"{self.file.name}-wal")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.unclean = self._in_use.exists() or log_file.exists()
+            if self.file.exists() and not self.file.stat().st_size:
+                # SQLite would take it for a new one, and delete the log beside it.
+                raise LedgerDamagedError(f"The ledger {self.file} is damaged: it is empty.")
             self._writer = self._connect()
             try:
                 self._writer.execute("PRAGMA journal_mode=WAL")
                 self._migrate()
+                look_over(self._writer)
             except BaseException:
                 # A migration cut short holds the file's lock until its connection ends.
                 self._writer.close()
                 raise
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            raise store_error(self.file, error, "can't be opened") from error
+        except OSError as error:
             raise StoreError(
-                f"The ledger {file} can't be opened: {error}. Free or mend the disk; if the file is damaged, move "
-                "it away and start again: memoryd makes it anew from memory/."
+                f"The ledger {self.file} can't be opened: {error}. Mend the permissions of its folder."
             ) from error
+        with suppress(OSError):
+            self._in_use.touch()
+        self._seen = self._identities()
+        with self._gate:
+            self.damage = self._shut = ""
+            self.damaged.clear()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction, all of it or nothing.
 
         Raises:
+            LedgerDamagedError: the file is torn.
             StoreError: the disk refused it.
         """
         with self._lock:
+            self._check()
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException as error:
                 if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                    # SQLite has rolled it back itself where the disk is full; what is torn can't be rolled back.
+                    with suppress(sqlite3.Error):
+                        self._writer.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise StoreError(f"The ledger {self._file} refused a write: {error}.") from error
+                    raise self._failed(error, "refused a write") from error
                 raise
+            self.trouble = ""
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A reader's connection; it sees the last commit and never waits for the writer.
 
         Raises:
+            LedgerDamagedError: the file is torn.
             StoreError: the disk, or the file on it, failed.
         """
-        connection = self._reader()
+        with self._gate:
+            self._refuse_if_shut()
+            self._reading += 1
+        connection = None
         try:
+            connection = self._reader()
             yield connection
         except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+            raise self._failed(error, "can't be read") from error
         finally:
-            if self._closed:
-                connection.close()
-            else:
-                self._readers.put(connection)
+            with self._gate:
+                if connection is not None:
+                    if self._closed or self._shut:
+                        connection.close()
+                    else:
+                        self._readers.put(connection)
+                self._reading -= 1
+                self._gate.notify_all()
+
+    def shut(self, why: str, timeout_s: float) -> bool:
+        """Keeps everybody out until `open`, and closes every connection once the readers at work are through.
+
+        A connection that outlived this would delete the log of the file that comes into this one's place.
+
+        Returns:
+            Whether all of them are closed; where a reader is still at work, it is to be tried again.
+        """
+        with self._gate:
+            self._shut = self._shut or why
+        # The last connection writes the log back into the file, even a log that was deleted meanwhile.
+        with self._lock, suppress(sqlite3.Error):
+            self._writer.close()
+        with self._gate:
+            while not self._readers.empty():
+                self._readers.get_nowait().close()
+            return self._gate.wait_for(lambda: not self._reading, timeout_s)
+
+    def found_damaged(self, how: str) -> None:
+        """Notes damage; whoever waits for `damaged` sees to it."""
+        if not self.damaged.is_set():
+            self.damage = " ".join(how.split())
+            log.error("the ledger %s is damaged: %s", self.file, self.damage)
+            self.damaged.set()
 
     def compact(self) -> None:
         """Writes the whole file anew and empties the log: no page keeps what was deleted.
@@ -199,6 +292,7 @@ class Database:
             StoreError: no room for a second copy, or readers that don't end within `COMPACT_TRIES` half minutes.
         """
         with self._lock:
+            self._check()
             try:
                 self._writer.execute("VACUUM")
                 for _ in range(COMPACT_TRIES):
@@ -206,42 +300,84 @@ class Database:
                     if not busy:
                         return
             except sqlite3.Error as error:
-                raise StoreError(
-                    f"The ledger {self._file} can't be written anew: {error}. Free twice its size on the disk."
-                ) from error
+                raise self._failed(error, "can't be written anew, which takes twice its size") from error
         raise StoreError(
-            f"The ledger {self._file} is being read without end, so that its log can't be emptied."
+            f"The ledger {self.file} is being read without end, so that its log can't be emptied."
         )
 
     def close(self) -> None:
         """Writes the log back into the file and closes every connection."""
         with self._lock:
-            self._closed = True
-            while not self._readers.empty():
-                self._readers.get_nowait().close()
+            with self._gate:
+                self._closed = True
+                while not self._readers.empty():
+                    self._readers.get_nowait().close()
             # On a full disk the log stays beside the file, and the next start reads it.
             with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+        if not self.damaged.is_set():
+            with suppress(OSError):
+                self._in_use.unlink(missing_ok=True)
 
     def _reader(self) -> sqlite3.Connection:
         try:
             return self._readers.get_nowait()
         except Empty:
             pass
-        try:
-            return self._connect()
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        self._check()
+        return self._connect()
 
-    def _unreadable(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(f"The ledger {self._file} can't be read: {error}.")
+    def _check(self) -> None:
+        """A log or a file that was taken away under us: what is written now would be lost without a word."""
+        with self._gate:
+            self._refuse_if_shut()
+        folder, *files = self._identities()
+        if folder != self._seen[0]:
+            raise self._unreachable()
+        names = [self.file.name, f"{self.file.name}-wal", f"{self.file.name}-shm"]
+        gone = [name for name, now, then in zip(names, files, self._seen[1:], strict=True) if now != then]
+        if gone:
+            self.found_damaged(f"{' and '.join(gone)} was deleted or replaced while it was in use")
+            raise LedgerDamagedError(
+                f"The ledger {self.file} is damaged: {self.damage}. It is recovered without your help."
+            )
+
+    def _unreachable(self) -> StoreError:
+        self.trouble = (
+            f"The ledger {self.file} can't be read: its folder is gone, or another one stands in its place. "
+            "Mount or move it back, or restart memoryd."
+        )
+        return StoreError(self.trouble)
+
+    def _refuse_if_shut(self) -> None:
+        if self._shut:
+            raise LedgerDamagedError(f"{self._shut} Try again in a moment.")
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Of the folder, the file, its log and the log's index."""
+        name = self.file.name
+        files = (self.file.with_name(each) for each in (name, f"{name}-wal", f"{name}-shm"))
+        return [_identity(self.file.parent), *(_identity(file) for file in files)]
+
+    def _failed(self, error: sqlite3.Error, what: str) -> StoreError:
+        ours = store_error(self.file, error, what)
+        if isinstance(ours, LedgerDamagedError):
+            self.found_damaged(str(error))
+        elif getattr(error, "sqlite_errorcode", 0) & PRIMARY in REFUSED | BROKEN:
+            self.trouble = str(ours)
+        return ours
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        connection = sqlite3.connect(self.file, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            # Left to the garbage collector it would hold its locks, and the file, for who knows how long.
+            connection.close()
+            raise
         return connection
 
     def _migrate(self) -> None:
@@ -249,8 +385,48 @@ class Database:
         (done,) = self._writer.execute("PRAGMA user_version").fetchone()
         if done > len(MIGRATIONS):
             raise StoreError(
-                f"The ledger {self._file} was made by a newer memoryd. Install that version or newer."
+                f"The ledger {self.file} was made by a newer memoryd. Install that version or newer."
             )
+        if (
+            not done
+            and self._writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'settings'").fetchone()
+        ):
+            raise LedgerDamagedError(f"The ledger {self.file} is damaged: its header has lost its version.")
         for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
             self._writer.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
             log.info("ledger: migration %d applied", number)
+
+
+def look_over(connection: sqlite3.Connection) -> None:
+    """The check of every start: the first and the last row of each table can be read, and a write may begin.
+
+    It takes a millisecond and finds a torn header, a cut-off end and a missing table; `PRAGMA quick_check` finds
+    the rest, in the background.
+
+    Raises:
+        sqlite3.Error: they can't.
+        LedgerDamagedError: a table is missing.
+    """
+    tables = {
+        row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    missing = [table for table in TABLES if table not in tables]
+    if missing:
+        raise LedgerDamagedError(f"The ledger is damaged: it has no table {', '.join(missing)}.")
+    for table in TABLES:
+        order = "rowid" if table not in WITHOUT_ROWID else ", ".join(WITHOUT_ROWID[table])
+        for direction in ("", " DESC"):
+            connection.execute(
+                f"SELECT * FROM {table} ORDER BY {order.replace(',', direction + ',')}{direction} LIMIT 1"
+            ).fetchone()
+    connection.execute("SELECT rowid FROM lexical WHERE lexical MATCH 'x' LIMIT 1").fetchone()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -57,8 +57,8 @@ class FileStore:
     def replace(self, file: NewFile) -> None:
         """Puts a file in place of what was under its path: turns, passages, lexical rows and outbox in one commit.
 
-        Passages that stay the same keep their rows and cost nothing; a file marked stale writes the words of them
-        all anew and sends them all to Chroma.
+        Passages that stay the same keep their rows and cost nothing; a file marked stale writes them all anew and
+        sends them all to Chroma.
         """
         with self._database.write() as connection:
             old = connection.execute("SELECT id, size FROM files WHERE path = ?", (file.row.path,)).fetchone()
@@ -69,17 +69,19 @@ class FileStore:
                 for row in connection.execute("SELECT id FROM conversations WHERE file = ?", (file_id,))
             ]
             conversations = [_insert_conversation(connection, file_id, each) for each in file.conversations]
-            kept = _keep_passages(connection, file_id, file, conversations)
-            if stale:
-                _rewrite_words(connection, file, kept)
-            _drop_passages(connection, file_id, kept)
+            # Another analyser may have made the words, or something have spoilt a row: nothing stale is kept.
+            kept = frozenset() if stale else _keep_passages(connection, file_id, file, conversations)
+            owner = file.row.owner
+            coming = frozenset(
+                (passage.id, owner) for each in file.conversations for passage in each.passages
+            )
+            _drop_passages(connection, file_id, kept, coming)
             for conversation, rowid in zip(file.conversations, conversations, strict=True):
-                fresh = [passage for passage in conversation.passages if stale or passage.id not in kept]
-                new = [passage for passage in fresh if passage.id not in kept]
-                _insert_passages(connection, file_id, rowid, file.row.owner, new)
+                fresh = [passage for passage in conversation.passages if passage.id not in kept]
+                _insert_passages(connection, file_id, rowid, owner, fresh)
                 connection.executemany(
                     "INSERT INTO outbox (passage_id, owner) VALUES (?, ?)",
-                    [(passage.id, file.row.owner) for passage in fresh],
+                    [(passage.id, owner) for passage in fresh],
                 )
             connection.executemany("DELETE FROM conversations WHERE id = ?", [(rowid,) for rowid in outdated])
 
@@ -104,7 +106,7 @@ class FileStore:
             row = connection.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()
             if row is None:
                 return False
-            _drop_passages(connection, row["id"], kept=frozenset())
+            _drop_passages(connection, row["id"], kept=frozenset(), coming=frozenset())
             connection.execute("DELETE FROM files WHERE id = ?", (row["id"],))
             return True
 
@@ -287,21 +289,13 @@ def _keep_passages(
     return frozenset(values[-1] for values in kept)
 
 
-def _rewrite_words(connection: sqlite3.Connection, file: NewFile, kept: frozenset[str]) -> None:
-    """The analyser may be another one than that which made the lexical rows."""
-    connection.executemany(
-        """UPDATE lexical SET morphemes = ?, bigrams = ?
-           WHERE rowid = (SELECT id FROM passages WHERE passage_id = ?)""",
-        [
-            (passage.morphemes, passage.bigrams, passage.id)
-            for conversation in file.conversations
-            for passage in conversation.passages
-            if passage.id in kept
-        ],
-    )
-
-
-def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset[str]) -> None:
+def _drop_passages(
+    connection: sqlite3.Connection,
+    file_id: int,
+    kept: frozenset[str],
+    coming: frozenset[tuple[str, str]],
+) -> None:
+    """Takes all but the kept passages out; those that come again are sent to Chroma once, with their new row."""
     rows = connection.execute(
         "SELECT id, passage_id, owner FROM passages WHERE file = ?", (file_id,)
     ).fetchall()
@@ -310,7 +304,11 @@ def _drop_passages(connection: sqlite3.Connection, file_id: int, kept: frozenset
     connection.executemany("DELETE FROM passages WHERE id = ?", [(row["id"],) for row in gone])
     connection.executemany(
         "INSERT INTO outbox (passage_id, owner) VALUES (?, ?)",
-        [(row["passage_id"], row["owner"]) for row in gone],
+        [
+            (row["passage_id"], row["owner"])
+            for row in gone
+            if (row["passage_id"], row["owner"]) not in coming
+        ],
     )
 
 

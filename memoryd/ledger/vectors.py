@@ -109,24 +109,29 @@ class VectorStore:
         return best
 
     def sample(self, embedder: str, count: int) -> list[Stored]:
-        """A few passages spread over the ledger that the index should hold, to prove it with."""
+        """Passages that the index should hold, to prove it with: all of few, else some spread over the ledger.
+
+        Row numbers have gaps, so the next passage after each of `count` even places is taken.
+        """
         with self._database.read() as connection:
-            (total,) = connection.execute("SELECT count(*) FROM passages").fetchone()
-        return self._held(embedder, "p.id % ? = 0 ORDER BY p.id DESC", max(1, total // count), count)
+            total, first, last = connection.execute(
+                "SELECT count(*), min(id), max(id) FROM passages"
+            ).fetchone()
+        if total <= count:
+            return self.after(embedder, 0, count)
+        places = [first + (last - first) * number // max(1, count - 1) for number in range(count)]
+        found = (each for place in places for each in self.after(embedder, place - 1, 1))
+        return list({each.row: each for each in found}.values())
 
     def after(self, embedder: str, row: int, count: int) -> list[Stored]:
-        """The next passages after a row that the index should hold, in the order of their rows."""
-        return self._held(embedder, "p.id > ? ORDER BY p.id", row, count)
-
-    def _held(self, embedder: str, which: str, value: int, count: int) -> list[Stored]:
-        """Passages that Chroma has taken: none that waits in the outbox."""
+        """The next passages after a row that the index should hold (none that waits in the outbox), by their rows."""
         import numpy as np
 
         with self._database.read() as connection:
             rows = connection.execute(
-                f"""SELECT p.id, p.owner, v.vector FROM passages p
-                    JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
-                    WHERE p.passage_id NOT IN (SELECT passage_id FROM outbox) AND {which} LIMIT ?""",
-                (embedder, value, count),
+                """SELECT p.id, p.owner, v.vector FROM passages p
+                   JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
+                   WHERE p.passage_id NOT IN (SELECT passage_id FROM outbox) AND p.id > ? ORDER BY p.id LIMIT ?""",
+                (embedder, row, count),
             ).fetchall()
         return [Stored(row["id"], row["owner"], np.frombuffer(row["vector"], "<f4")) for row in rows]

@@ -85,7 +85,7 @@ def test_help_lists_every_command() -> None:
 
     assert code == 0
     for command in (
-        "run", "ask", "search", "status", "files", "identity", "replay-now", "rebuild", "config", "version",
+        "run", "ask", "search", "status", "files", "identity", "replay-now", "rebuild", "verify", "config", "version",
     ):  # fmt: skip
         assert f"\n  {command} " in out
 

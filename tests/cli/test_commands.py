@@ -12,6 +12,7 @@ from memoryd_client import (
     AskAnswer,
     Citation,
     ConversationView,
+    DifferenceView,
     Erased,
     ErasedFile,
     ErasureProof,
@@ -26,6 +27,7 @@ from memoryd_client import (
     SearchAnswer,
     Status,
     TurnView,
+    Verified,
 )
 from memoryd_client.models import FileState
 
@@ -298,6 +300,56 @@ def test_replay_now_says_what_it_came_to(
     assert daemon.requests[0].body == {"wait": True}
 
 
+def verified(**fields: object) -> Verified:
+    compared = {"full": False, "seconds": 1.2, "files": 12, "refused": 1, "turns": 3000, "passages": 900}
+    parts = {"words": 500, "vectors": 900, "index_ids": 880, "index_vectors": 500}
+    none: dict[str, object] = {"waiting": [], "differences": [], "more": 0}
+    return Verified.model_validate(compared | parts | none | fields)
+
+
+def test_verify_says_that_nothing_differs_and_what_was_compared(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    daemon.answer("POST /api/verify", verified(waiting=["3 files wait to be read"]))
+    result = memoryd("verify")
+    assert result.exit_code == 0
+    assert "Compared 12 files (1 of them skipped or quarantined" in result.stdout
+    assert "Not compared yet: 3 files wait to be read." in result.stdout
+    assert "`--full` compares all" in result.stdout
+    assert "Nothing differs." in result.stdout
+    assert daemon.requests[-1].body == {"full": False}
+    memoryd("verify", "--full")
+    assert daemon.requests[-1].body == {"full": True}
+
+
+def test_verify_names_what_differs_and_ends_with_its_own_code(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    difference = DifferenceView(
+        kind="turns",
+        path="day0315/기록.txt",
+        detail="the ledger lacks the turns t1",
+        remedy="memoryd rebuild",
+    )
+    whole = difference.model_copy(update={"kind": "index", "path": "", "detail": "Chroma lacks p_1"})
+    daemon.answer("POST /api/verify", verified(differences=[difference, whole], more=7))
+    result = memoryd("verify")
+    assert result.exit_code == 12
+    assert (
+        "day0315/기록.txt\n   turns: the ledger lacks the turns t1\n   remedy: memoryd rebuild"
+        in result.stdout
+    )
+    assert "the whole memory\n   index: Chroma lacks p_1" in result.stdout
+    assert "… and 7 more differences" in result.stdout
+    assert "Nothing differs" not in result.stdout
+    result = memoryd("verify", "--json")
+    assert result.exit_code == 12
+    assert len(json.loads(result.stdout)["differences"]) == 2
+
+
+def test_rebuild_embeds_when_it_is_told_to(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    daemon.answer("POST /api/rebuild", Rebuilt(files=12, passages=6000, generation=5))
+    memoryd("rebuild")
+    memoryd("rebuild", "--embed")
+    assert [request.body for request in daemon.requests] == [{"embed": False}, {"embed": True}]
+
+
 def test_rebuild_says_what_it_has_begun(daemon: FakeDaemon, memoryd: Memoryd) -> None:
     daemon.answer("POST /api/rebuild", Rebuilt(files=12, passages=6000, generation=5))
 
@@ -394,6 +446,7 @@ def erased(**proof: object) -> Erased:
         identities=2,
         identity_version=7,
         log_lines=3,
+        copies=["ledger.damaged-20260315T210400.sqlite3"],
         generation=4,
         proof=ErasureProof.model_validate(made | clean | proof),
         seconds=1.5,
@@ -412,6 +465,7 @@ def test_erase_prints_what_went_and_what_was_looked_through(daemon: FakeDaemon, 
         "  day0315/b.json: replaced by day0315/b.json.jsonl (the others are kept)",
         "Lines were cut from 2 identity versions; identity 7 is in force.",
         "3 log lines are gone. Index generation 4 is being filled.",
+        "Gone too, because they were kept of a damaged ledger and may hold it: ledger.damaged-20260315T210400.sqlite3.",
         "Looked for 40 fragments and 9 words in 12 files of the state folder, 345,678 bytes, 0.2 s",
         "Nothing was found.",
     ]

@@ -154,6 +154,7 @@ def erased() -> Erased:
         identities=1,
         identity_version=3,
         log_lines=0,
+        copies=[],
         generation=2,
         proof=proof,
         seconds=0.5,
@@ -367,7 +368,8 @@ def test_the_asynchronous_client_makes_the_same_requests(daemon: FakeDaemon) -> 
         lambda c: c.replay(),
         lambda c: c.replays(),
         lambda c: c.files("skipped"),
-        lambda c: c.rebuild(),
+        lambda c: c.rebuild(embed=True),
+        lambda c: c.verify(full=True),
         lambda c: c.status(),
         lambda c: c.ready(),
     ]

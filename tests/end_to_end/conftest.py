@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.bundled import ensure_embedder, ensure_language_model
+from memoryd.bundled import ensure_language_model, ensure_onnx_embedder
 from tests.end_to_end.conversation import DROPPED, TURNS
 from tests.end_to_end.running import REPOSITORY, Running
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def models() -> Path:
     """The repository's models folder, which set-up fills; filled here where that was left out."""
     folder = REPOSITORY / "models"
-    ensure_embedder(folder)
+    ensure_onnx_embedder(folder)
     ensure_language_model(folder)
     return folder
 

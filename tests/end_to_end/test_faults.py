@@ -107,6 +107,53 @@ def test_a_chroma_folder_full_of_junk_is_made_anew_and_recall_is_right_meanwhile
     assert counts.embedded_texts == counts.vectors
 
 
+def part(daemon: Running, name: str) -> str:
+    with daemon.client() as client:
+        return next(each.detail for each in client.ready().parts if each.name == name)
+
+
+def test_a_ledger_with_a_torn_header_is_made_anew_and_embeds_nothing_twice(searching: Running) -> None:
+    searching.drop(DROPPED, TURNS)
+    searching.start_ready()
+    before = searching.counts()
+    identity = searching.identity()
+    searching.kill()
+    with (searching.state / "ledger.sqlite3").open("r+b") as file:
+        file.write(b"torn" * 1024)
+    (searching.state / "ledger.sqlite3-wal").unlink(missing_ok=True)
+
+    searching.start_ready()
+    assert "The ledger was damaged" in part(searching, "ledger")
+    for question, turn in QUESTIONS:
+        assert turn in searching.found(question)
+    after = searching.counts()
+    assert (after.turns, after.passages) == (before.turns, before.passages)
+    assert after.embedded_texts == after.vectors
+    assert len(list(searching.state.glob("ledger.damaged-*.sqlite3"))) == 1
+    assert searching.identity().version >= identity.version
+
+
+def test_a_ledger_damaged_while_it_runs_is_recovered_without_a_restart(searching: Running) -> None:
+    searching.drop(DROPPED, TURNS)
+    searching.start_ready()
+    before = searching.counts()
+    (searching.state / "ledger.sqlite3-wal").unlink()
+    searching.drop("day0501/late.txt", "The lantern hangs in the attic.")
+    searching.wait_until(lambda: "nothing in it was lost" in part(searching, "ledger"), "opening it again")
+    searching.wait_file("day0501/late.txt")
+    searching.wait_read()
+    assert searching.counts().turns == before.turns + 1
+
+    (searching.state / "ledger.sqlite3").unlink()
+    searching.drop("day0502/later.txt", "The kettle stands by the river.")
+    searching.wait_until(lambda: "files are read again" in part(searching, "ledger"), "making it anew")
+    searching.wait_file("day0502/later.txt")
+    searching.wait_read()
+    assert searching.counts().turns == before.turns + 2
+    for question, turn in QUESTIONS:
+        assert turn in searching.found(question)
+
+
 def test_another_embedder_embeds_everything_anew_and_mixes_nothing(searching: Running) -> None:
     searching.drop(DROPPED, TURNS)
     searching.start_ready()

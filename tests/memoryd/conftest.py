@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from memoryd import bundled
-from memoryd.bundled import EMBEDDER_FOLDER, ensure_embedder
+from memoryd.bundled import ONNX_FOLDER, ensure_embedder, ensure_onnx_embedder
 from memoryd.config import Config, Embedding, Paths
-from memoryd.embedder import SentenceTransformerEmbedder, open_embedder
+from memoryd.embedder import BUNDLED_ID, PromptedEmbedder, SentenceTransformerEmbedder, open_embedder
 from memoryd.korean import WordSplitter
 from memoryd.ledger import Ledger
 from tests.memoryd.tiny_model import TinyFile
@@ -31,18 +31,14 @@ ROOT = Path(__file__).parents[2]
 def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the built-in embedder lies: the checkout's `models/`, or a folder that it is expanded into."""
     here = ROOT / "models"
-    folder = (
-        here if (here / EMBEDDER_FOLDER / "modules.json").is_file() else tmp_path_factory.mktemp("models")
-    )
-    ensure_embedder(folder)
+    folder = here if (here / ONNX_FOLDER / "model.onnx").is_file() else tmp_path_factory.mktemp("models")
+    ensure_onnx_embedder(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def embedder(models_folder: Path) -> SentenceTransformerEmbedder:
+def embedder(models_folder: Path) -> PromptedEmbedder:
     """The built-in embedder, as the configuration opens it."""
-    # Torch's threads wait for each other, and crawl where another process has a core.
-    torch.set_num_threads(1)
     return open_embedder(Config(paths=Paths(models=models_folder), embedding=Embedding(device="cpu")))
 
 
@@ -53,7 +49,16 @@ def minilm_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def minilm(minilm_folder: Path) -> SentenceTransformerEmbedder:
+def expanded(tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformerEmbedder:
+    """The built-in embedder as a GPU has it: expanded to float32, in sentence-transformers."""
+    folder = ensure_embedder(tmp_path_factory.mktemp("expanded"))
+    # Torch's threads wait for each other, and crawl where another process has a core.
+    torch.set_num_threads(1)
+    return SentenceTransformerEmbedder(str(folder), model_id=BUNDLED_ID, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def minilm(minilm_folder: Path) -> PromptedEmbedder:
     return open_embedder(Config(embedding=Embedding(model=str(minilm_folder), device="cpu")))
 
 
@@ -63,7 +68,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     packed = TinyFile(folder / "tiny.bin").write()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundled, "_packed_file", lambda: packed)
+        patch.setattr(bundled, "packed_file", lambda: packed)
         return ensure_embedder(folder)
 
 

@@ -59,7 +59,6 @@ class Home:
     folder: Path
     max_file_bytes: int = 10_000
     max_tokens: int = 40
-    batch_size: int = 4
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     index: FakeVectorIndex = field(default_factory=FakeVectorIndex)
     degraded: str | None = None
@@ -80,7 +79,6 @@ class Home:
             users=self.users,
             max_file_bytes=self.max_file_bytes,
             max_tokens=self.max_tokens,
-            batch_size=self.batch_size,
         )
         self.recall = Recall(
             ledger=self.ledger,

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from memoryd.bundled import ONNX_FOLDER
 from memoryd.config import Config, Embedding
-from memoryd.embedder import PARALLEL_SENTENCES, SentenceTransformerEmbedder, open_embedder
+from memoryd.embedder import (
+    PARALLEL_SENTENCES,
+    OnnxEmbedder,
+    PromptedEmbedder,
+    _Turns,
+    batches,
+    open_embedder,
+)
 from memoryd.errors import EmbedderError
 from memoryd.testing import FakeEmbedder
 
@@ -40,7 +51,7 @@ UNRELATED = [
 ]
 
 
-def open_at(folder: Path, **settings: Any) -> SentenceTransformerEmbedder:
+def open_at(folder: Path, **settings: Any) -> PromptedEmbedder:
     return open_embedder(Config(embedding=Embedding(model=str(folder), device="cpu", **settings)))
 
 
@@ -92,7 +103,7 @@ def test_longer_texts_have_more_tokens(each: Embedder) -> None:
 
 
 def test_dimension_and_longest_text_are_the_models_own(
-    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder
+    embedder: PromptedEmbedder, minilm: PromptedEmbedder
 ) -> None:
     assert (embedder.dimension, minilm.dimension) == (384, 384)
     # 512 and 256, less the prompt and the two marks around a text
@@ -100,27 +111,25 @@ def test_dimension_and_longest_text_are_the_models_own(
     assert minilm.max_tokens == 256 - 2
 
 
-def test_tokens_are_counted_without_prompt_and_marks(embedder: SentenceTransformerEmbedder) -> None:
+def test_tokens_are_counted_without_prompt_and_marks(embedder: PromptedEmbedder) -> None:
     once, nothing, twice = embedder.count_tokens(["보리", "", "보리 보리"])
     assert (nothing, twice) == (0, 2 * once)
 
 
 def test_a_text_longer_than_the_model_takes_is_still_counted_whole(
-    embedder: SentenceTransformerEmbedder,
+    embedder: PromptedEmbedder,
 ) -> None:
     once, long = embedder.count_tokens(["보리", " ".join(["보리"] * 700)])
     assert long == 700 * once > embedder.max_tokens
 
 
-def test_auto_prompts_are_the_models_own(
-    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder
-) -> None:
+def test_auto_prompts_are_the_models_own(embedder: PromptedEmbedder, minilm: PromptedEmbedder) -> None:
     assert (embedder.query_prompt, embedder.passage_prompt) == ("query: ", "passage: ")
     assert (minilm.query_prompt, minilm.passage_prompt) == ("", "")
 
 
 def test_ids_tell_models_and_prompts_apart_and_stay_the_same(
-    embedder: SentenceTransformerEmbedder, minilm: SentenceTransformerEmbedder, tiny_folder: Path
+    embedder: PromptedEmbedder, minilm: PromptedEmbedder, tiny_folder: Path
 ) -> None:
     plain = open_at(tiny_folder)
     asked = open_at(tiny_folder, query_prompt="question: ")
@@ -140,13 +149,13 @@ def test_a_model_folder_with_other_files_is_another_model(tiny_folder: Path, tmp
     assert open_at(copy).id != same
 
 
-def test_a_batch_size_does_not_change_the_vectors(tiny_folder: Path) -> None:
+def test_the_size_of_batches_does_not_change_the_vectors(tiny_folder: Path) -> None:
     texts = ["보리는 고양이다", "ab", "보리", "고양이다 ab"]
-    vectors = [open_at(tiny_folder, batch_size=size).embed_passages(texts) for size in (1, 3)]
+    vectors = [open_at(tiny_folder, batch_tokens=size).embed_passages(texts) for size in (1, 24)]
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
 
 
-def test_the_built_in_id_says_what_it_is(embedder: SentenceTransformerEmbedder) -> None:
+def test_the_built_in_id_says_what_it_is(embedder: PromptedEmbedder) -> None:
     assert embedder.id.startswith("multilingual-e5-small-q4-")
 
 
@@ -155,24 +164,24 @@ def test_the_built_in_id_says_what_it_is(embedder: SentenceTransformerEmbedder) 
 
 @pytest.mark.parametrize(("question", "answer"), ACROSS)
 def test_a_korean_question_is_nearer_to_the_english_answer_than_to_unrelated_korean(
-    embedder: SentenceTransformerEmbedder, question: str, answer: str
+    embedder: PromptedEmbedder, question: str, answer: str
 ) -> None:
     vectors = embedder.embed_passages([answer, *UNRELATED])
     scores = vectors @ embedder.embed_query(question)
     assert scores.argmax() == 0
 
 
-def test_without_centring_the_language_alone_would_decide(embedder: SentenceTransformerEmbedder) -> None:
+def test_without_centring_the_language_alone_would_decide(embedder: PromptedEmbedder) -> None:
     """What the centring is for: the raw vectors put most unrelated Korean before the English answer."""
     lost = 0
     for question, answer in ACROSS:
-        raw = embedder._encode([f"passage: {text}" for text in [answer, *UNRELATED]])
-        scores = raw @ embedder._encode([f"query: {question}"])[0]
+        raw = embedder._encode([f"passage: {text}" for text in [answer, *UNRELATED]], urgent=False)
+        scores = raw @ embedder._encode([f"query: {question}"], urgent=True)[0]
         lost += int(scores.argmax() != 0)
     assert lost >= 2
 
 
-def test_within_korean_the_right_memory_comes_first(embedder: SentenceTransformerEmbedder) -> None:
+def test_within_korean_the_right_memory_comes_first(embedder: PromptedEmbedder) -> None:
     memories = ["보리 다음 예방접종은 4월 3일이야.", "닭고기 사료를 먹이면 귀를 긁어.", *UNRELATED]
     scores = embedder.embed_passages(memories) @ embedder.embed_query("보리는 주사를 언제 맞아?")
     assert scores.argmax() == 0
@@ -200,3 +209,64 @@ def test_a_model_that_is_not_there_is_named_with_the_remedy(tmp_path: Path) -> N
 def test_a_folder_that_holds_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=f'"{tmp_path}" can\'t be loaded'):
         open_embedder(Config(embedding=Embedding(model=str(tmp_path))))
+
+
+def test_the_languages_means_are_kept_for_the_next_start(
+    embedder: PromptedEmbedder, models_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "onnx"
+    shutil.copytree(models_folder / ONNX_FOLDER, folder, ignore=shutil.ignore_patterns("*.npy"))
+    first = OnnxEmbedder(folder)
+    (kept,) = folder.glob("means-*.npy")
+    before = kept.stat().st_mtime_ns
+    again = OnnxEmbedder(folder)
+    assert kept.stat().st_mtime_ns == before
+    kept.write_bytes(b"torn")
+    mended = OnnxEmbedder(folder)
+    asked = OnnxEmbedder(folder, query_prompt="question: ")
+    assert len(list(folder.glob("means-*.npy"))) == 2
+    wanted = embedder.embed_query("보리는 어디 있어?")
+    for each in (first, again, mended):
+        assert each.id == embedder.id
+        assert each.embed_query("보리는 어디 있어?") @ wanted > 0.9999
+    assert asked.id != embedder.id
+
+
+# Batches and turns
+
+
+@given(
+    st.lists(st.integers(min_value=0, max_value=600), max_size=50), st.integers(min_value=1, max_value=5000)
+)
+def test_batches_hold_each_text_once_and_no_more_than_they_may(lengths: list[int], most: int) -> None:
+    made = list(batches(lengths, most))
+    assert sorted(place for batch in made for place in batch) == list(range(len(lengths)))
+    for batch in made:
+        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= most
+    longest = [max(lengths[place] for place in batch) for batch in made]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_a_question_goes_before_the_memories_that_wait() -> None:
+    turns = _Turns()
+    order: list[str] = []
+    waiting = [threading.Event(), threading.Event()]
+
+    def take(name: str, *, urgent: bool, told: threading.Event) -> None:
+        told.set()
+        with turns.take(urgent=urgent):
+            order.append(name)
+
+    with turns.take(urgent=False):
+        memory = threading.Thread(target=take, args=("memory",), kwargs={"urgent": False, "told": waiting[0]})
+        memory.start()
+        assert waiting[0].wait(10)
+        question = threading.Thread(
+            target=take, args=("question",), kwargs={"urgent": True, "told": waiting[1]}
+        )
+        question.start()
+        while not turns._urgent:
+            question.join(0.001)
+    memory.join(10)
+    question.join(10)
+    assert order == ["question", "memory"]

@@ -16,7 +16,7 @@ from memoryd.erase import Eraser, Report, finish_erasures
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, StoreError
 from memoryd.index_keeper import BUILDING, GENERATION, begin_generation
 from memoryd.journal import Journal, Utterance
-from memoryd.ledger import ErasureState
+from memoryd.ledger import ErasureState, Ledger
 from memoryd.testing import FakeClock, FakeGenerator
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
@@ -175,6 +175,31 @@ def test_the_record_says_who_and_when_and_nothing_that_was_said(desk: Desk) -> N
     assert row.conversation_id is None
 
 
+def test_a_file_that_is_not_read_yet_is_cut_too(desk: Desk) -> None:
+    new = desk.home.put("day0311/new.jsonl", line(SECRET, conversation="secret") + line(KEPT))
+    other = desk.home.put("day0311/other.jsonl", line(SECRET, conversation="another"))
+    desk.home.put("day0311/broken.jsonl", "{broken\n{}\n")
+    desk.home.put("day0311/.hidden.jsonl", line(SECRET, conversation="secret"))
+    assert {file.path: file.action for file in desk.erase().files} == {
+        BOTH: Action.REWRITTEN,
+        "day0311/new.jsonl": Action.REWRITTEN,
+    }
+    assert SECRET not in new.read_text(encoding="utf-8")
+    assert SECRET in other.read_text(encoding="utf-8")
+
+
+def test_copies_of_a_damaged_ledger_go_with_it(desk: Desk) -> None:
+    ledger = desk.paths.state / "ledger.sqlite3"
+    kept = ledger.with_name("ledger.damaged-20260315T210400.sqlite3")
+    kept.write_bytes(ledger.read_bytes())
+    half_made = ledger.with_name("ledger.sqlite3.new")
+    half_made.write_bytes(SECRET.encode())
+    report = desk.erase()
+    assert report.copies == (kept.name, half_made.name)
+    assert report.proof.search.found == ()
+    assert SECRET.encode() not in desk.held()
+
+
 # Who may
 
 
@@ -307,3 +332,20 @@ def test_the_search_is_no_formality(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("memoryd.ledger.erasures.ErasureStore.compact", lambda _: None)
     found = {each.path for each in desk.erase().proof.search.found}
     assert "ledger.sqlite3-wal" in found
+
+
+@pytest.mark.parametrize("place", ["memoryd.erase.carry_out", "memoryd.ledger.erasures.ErasureStore.compact"])
+def test_a_ledger_that_is_damaged_before_it_is_done_brings_nothing_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    kill(desk, monkeypatch, place)
+    desk.home.ledger.close()
+    with (desk.paths.state / "ledger.sqlite3").open("r+b") as torn:
+        torn.write(b"\xa5" * 4096)
+    desk.home.ledger = Ledger(desk.paths.state)
+    assert "was damaged" in desk.home.ledger.recovered
+    desk.finish()
+    assert desk.home.ledger.erasures.unfinished() == []
+    assert SECRET.encode() not in desk.held()
+    assert SECRET not in (desk.home.root / BOTH).read_text("utf-8")
+    assert KEPT in (desk.home.root / BOTH).read_text("utf-8")

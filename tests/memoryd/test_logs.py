@@ -80,6 +80,14 @@ def test_setting_up_again_writes_no_line_twice(tmp_path: Path) -> None:
     assert len((tmp_path / "memoryd.log").read_text().splitlines()) == 1
 
 
+def test_a_folder_that_cant_be_written_costs_the_file_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").write_text("in the way")
+    setup_logging("info", tmp_path / "state" / "logs")
+    assert "no log file in" in capsys.readouterr().err
+
+
 def test_lines_that_hold_something_are_taken_out_and_logging_goes_on(tmp_path: Path) -> None:
     setup_logging("info", tmp_path)
     log = logging.getLogger("memoryd.test")

@@ -17,7 +17,7 @@ from memoryd.passages import Kind, Passage, exchanges, make_passages
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memoryd.embedder import SentenceTransformerEmbedder
+    from memoryd.embedder import PromptedEmbedder
 
 START = datetime(2026, 3, 15, 21, 4, tzinfo=UTC)
 LONGEST = 32
@@ -262,7 +262,7 @@ def test_other_words_or_another_time_are_another_passage() -> None:
 # With the real tokenizer
 
 
-def test_real_tokens_stay_within_the_embedders_own_limit(embedder: SentenceTransformerEmbedder) -> None:
+def test_real_tokens_stay_within_the_embedders_own_limit(embedder: PromptedEmbedder) -> None:
     korean = "보리는 오늘도 창가에서 햇볕을 쬐다가 무릎에 올라와 잤어. 예방접종은 4월 3일이라고 했지! "
     english = "The vet said salmon food is fine for now. "
     turns = said(("지훈", korean * 20), ("Echo", english * 60), ("지훈", "응" * 900))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, clean
+from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, clean, statements
 from tests.memoryd.parts import SHARED, WORDS, Home, line
 
 if TYPE_CHECKING:
@@ -162,3 +162,35 @@ def test_only_the_found_part_of_a_long_turn_is_quoted(tmp_path: Path) -> None:
     quotes = Quotes(embedder=home.embedder, words=WORDS)
     assert quotes.choices("고양이 두부는?", [hit])[0] == "고양이 두부는 아홉 살이다."
     home.ledger.close()
+
+
+# What lines say
+
+
+def test_a_line_of_code_stands_after_what_announces_it() -> None:
+    lines = [
+        "[바꿀 것]",
+        "1. 경로 변환",
+        "python",
+        "복사",
+        "편집",
+        'MODELS = "./models"',
+        "→",
+        'MODELS = "/data"',
+    ]
+    assert statements(lines) == ["경로 변환", '경로 변환: MODELS = "./models" → MODELS = "/data"']
+
+
+def test_code_that_nothing_announces_stands_alone() -> None:
+    assert statements(['MODELS = "/data"']) == ['MODELS = "/data"']
+
+
+def test_a_heading_is_said_only_with_its_code() -> None:
+    assert statements(["After:", "import os", "Keep the rest."]) == ["After: import os", "Keep the rest."]
+
+
+@pytest.mark.parametrize(
+    "line", ["from there we went home.", "If x == 3, stop.", "class was fun.", "두부 (고양이) 는 귀여워."]
+)
+def test_prose_is_not_taken_for_code(line: str) -> None:
+    assert statements(["Before.", line]) == ["Before.", line]

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -553,3 +554,15 @@ def test_what_was_just_said_does_not_wait_behind_an_import(tmp_path: Path) -> No
     watcher._next_scan = float("inf")
     watcher.step()
     assert read == [f"day0315/{name}.txt" for name in ("said", "a", "b", "c")]
+
+
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_is_set_by_years_delays_nothing(scene: Scene, years: int) -> None:
+    scene.steps()
+    scene.events.happen(scene.put("day0315/a.txt"))
+    assert scene.steps(SETTLE / 2) == []
+    scene.clock.jump(timedelta(days=365 * years))
+    assert scene.steps(SETTLE / 2) == ["day0315/a.txt"]
+    # The hourly comparison comes when it is due, and what was read before the jump is not read again.
+    scene.put("day0316/b.txt", age_s=0.0)
+    assert scene.steps(RESCAN) == ["day0316/b.txt"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memoryd.bundled import BLOCK
+from memoryd.packed_e5 import BLOCK
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,6 +21,7 @@ from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
 from memoryd.users import Users
+from memoryd.verify import Verifier
 from memoryd.watch import Watcher
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Memory:
     watcher: Watcher
     recall: Recall
     brain: EchoBrain
+    verifier: Verifier
     eraser: Eraser
 
 
@@ -71,7 +73,7 @@ class StandIn:
         (paths.manifest / "origin_id.txt").write_text("origin", encoding="utf-8")
         self.config = Config(paths=paths, llm=Llm(default="fake", max_tokens=64), models={})
         self.clock = FakeClock()
-        self.started_at = self.clock.now()
+        self.began = self.clock.monotonic()
         self.users = Users(paths.manifest, paths.state)
         self.journal = Journal(paths.memory)
         self.generator = FakeGenerator()
@@ -131,9 +133,10 @@ class StandIn:
         self._memory.watcher.note(path, settled=True)
         self._memory.watcher.step()
 
-    def rebuild(self) -> int:
+    def rebuild(self, *, embed: bool = False) -> int:
         """Has every file read again; the generation is always the second."""
-        self.ledger.files.mark_all_stale()
+        embedder = self._memory.embedder
+        self.ledger.begin_rebuild(embedder.id, embedder.dimension, embed=embed)
         self._memory.watcher.rescan()
         self._memory.watcher.step()
         return 2
@@ -167,7 +170,6 @@ class StandIn:
             users=self.users,
             max_file_bytes=2**20,
             max_tokens=64,
-            batch_size=8,
         )
         recall = Recall(
             ledger=self.ledger,
@@ -205,6 +207,16 @@ class StandIn:
                 temperature=0.0,
             ),
         )
+        verifier = Verifier(
+            memory=paths.memory,
+            ledger=self.ledger,
+            embedder=embedder,
+            words=words,
+            ingest=ingest,
+            watcher=watcher,
+            index=lambda: index,
+            origin=self.users.origin.id,
+        )
         eraser = Eraser(
             ledger=self.ledger,
             paths=paths,
@@ -218,7 +230,9 @@ class StandIn:
             loop=self.loop,
             clock=self.clock,
         )
-        return Memory(embedder=embedder, watcher=watcher, recall=recall, brain=brain, eraser=eraser)
+        return Memory(
+            embedder=embedder, watcher=watcher, recall=recall, brain=brain, verifier=verifier, eraser=eraser
+        )
 
 
 class FailingGenerator(FakeGenerator):

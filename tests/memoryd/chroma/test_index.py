@@ -162,6 +162,23 @@ def test_stored_vectors_find_themselves_and_strange_ones_do_not(index: ProvableI
 # Chroma alone
 
 
+def test_what_an_owner_has_in_it_is_listed_with_its_vectors(
+    index: ProvableIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "IDS_PAGE", 3)
+    monkeypatch.setattr(index_module, "VECTORS_PAGE", 3)
+    put_in = vectors(8)
+    index.upsert("", ids(8), put_in)
+    index.upsert("jihoon", ["p_own"], put_in[:1])
+    assert index.ids("") == set(ids(8))
+    assert index.ids("jihoon") == {"p_own"}
+    assert index.ids("mia") == set()
+    stored = index.stored("", [*ids(8), "p_own"])
+    assert stored.keys() == set(ids(8))
+    for place, name in enumerate(ids(8)):
+        np.testing.assert_allclose(stored[name], put_in[place], atol=1e-6)
+
+
 def test_generations_and_embedders_never_mix(server: ChromaServer) -> None:
     number = next(NUMBERS)
     here = open_index(server, generation=number)

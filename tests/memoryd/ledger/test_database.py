@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.errors import StoreError
+from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.ledger import Ledger, database
 from memoryd.ledger.database import MIGRATIONS, Database
 
@@ -144,23 +145,80 @@ def test_a_ledger_of_a_newer_memoryd_is_refused_and_left_alone(file: Path) -> No
 # Damage
 
 
-def test_a_file_that_is_no_database_is_named_with_the_remedy(file: Path) -> None:
+def test_a_file_that_is_no_database_is_damage(file: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(b"not a database at all, but long enough to be looked at " * 100)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(LedgerDamagedError) as caught:
         Database(file)
     assert str(file) in str(caught.value)
-    assert "move it away and start again: memoryd makes it anew from memory/" in str(caught.value)
+    assert "recovered without your help" in str(caught.value)
 
 
-def test_damaged_pages_are_a_store_error_for_the_reader(file: Path) -> None:
+def test_damaged_pages_are_found_at_the_start(file: Path) -> None:
     Database(file).close()
     data = bytearray(file.read_bytes())
     data[4096 : len(data)] = b"\xff" * (len(data) - 4096)
     file.write_bytes(data)
-    with pytest.raises(StoreError):  # noqa: PT012  (whichever of the two meets a damaged page first)
-        ledger = Ledger(file.parent)
-        ledger.files.list()
+    with pytest.raises(LedgerDamagedError):
+        Database(file)
+
+
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 0", "DROP TABLE vectors", "DROP TABLE lexical"])
+def test_a_ledger_without_its_version_or_a_table_is_damaged(file: Path, statement: str) -> None:
+    Database(file).close()
+    plain = sqlite3.connect(file)
+    plain.execute(statement)
+    plain.close()
+    with pytest.raises(LedgerDamagedError):
+        Database(file)
+
+
+# A disk that a person must see to is no damage
+
+
+def test_a_full_disk_is_said_with_its_remedy_until_there_is_room(opened: Database) -> None:
+    (pages,) = opened._writer.execute("PRAGMA page_count").fetchone()
+    opened._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="disk is full: free some room there"), opened.write() as connection:
+        connection.execute("INSERT INTO settings VALUES ('long', ?)", ("x" * 100_000,))
+    assert "tries again by itself" in opened.trouble
+    assert not opened.damaged.is_set()
+    opened._writer.execute("PRAGMA max_page_count = 1000000")
+    with opened.write() as connection:
+        connection.execute("INSERT INTO settings VALUES ('long', ?)", ("x" * 100_000,))
+    assert opened.trouble == ""
+
+
+def test_a_ledger_that_may_not_be_written_is_said_with_its_remedy(opened: Database) -> None:
+    opened._writer.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match=r"chown -R \d+ "), opened.write() as connection:
+        connection.execute(SETTING, ("one",))
+    assert "chmod -R u+rwX" in opened.trouble
+    opened._writer.execute("PRAGMA query_only = OFF")
+    with opened.write() as connection:
+        connection.execute(SETTING, ("one",))
+    assert opened.trouble == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold the superuser")
+def test_a_ledger_without_permission_is_no_damage(file: Path) -> None:
+    Database(file).close()
+    file.chmod(0o400)
+    with pytest.raises(StoreError, match="chmod -R u") as caught:
+        Database(file)
+    assert not isinstance(caught.value, LedgerDamagedError)
+
+
+def test_a_clean_end_is_told_from_a_kill(file: Path) -> None:
+    first = Database(file)
+    assert not first.unclean
+    first.close()
+    second = Database(file)
+    assert not second.unclean
+    second._writer.close()  # as a kill leaves it
+    third = Database(file)
+    assert third.unclean
+    third.close()
 
 
 def test_a_state_folder_that_cant_be_made_is_a_store_error(tmp_path: Path) -> None:

@@ -1,0 +1,198 @@
+"""How much of the embedder's speed is left when files become searchable memories, and how much memory it takes.
+
+`python -m bench.ingest --turns 20000`: the ingest, ledger, outbox and Chroma of the daemon in this process, over
+invented conversations; then the embedder alone over the same texts in its best order. `ratio` is the first's
+passages a second over the second's. `--embedder fake` leaves the real embedder out, to watch memory and disk grow.
+One JSON line comes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from bench.daemon import MODELS, REPOSITORY
+from bench.invented import write
+from bench.machine import describe_machine
+from memoryd import opening
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.clock import SystemClock
+from memoryd.config import load_config
+from memoryd.embedder import open_embedder
+from memoryd.journal import Journal
+from memoryd.ledger import Ledger
+from memoryd.testing import FakeEmbedder
+from memoryd.users import Users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memoryd.config import Config
+    from memoryd.embedder import Embedder
+    from memoryd.opening import Memory
+
+MIB = 2**20
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Noted:
+    """An embedder that notes what it was asked for, and does what the other one does."""
+
+    inner: Embedder
+    texts: list[str] = field(default_factory=list)
+    keeps: bool = True
+
+    def __post_init__(self) -> None:
+        self.id = self.inner.id
+        self.dimension = self.inner.dimension
+        self.max_tokens = self.inner.max_tokens
+        self.batch_tokens = self.inner.batch_tokens
+        self.embed_query = self.inner.embed_query
+        self.count_tokens = self.inner.count_tokens
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, (n, d) float32."""
+        if self.keeps:
+            self.texts += texts
+        return self.inner.embed_passages(texts)
+
+
+class Forgetful(FakeEmbedder):
+    """The fake without its list of what it embedded, which would grow."""
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, (n, d) float32."""
+        vectors = super().embed_passages(texts)
+        self.embedded.clear()
+        return vectors
+
+
+def main() -> int:
+    """Runs the bench. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.ingest", description=__doc__)
+    parser.add_argument("--turns", type=int, default=20_000, metavar="N")
+    parser.add_argument("--per-file", type=int, default=200, metavar="N", help="turns in a file")
+    parser.add_argument("--embedder", choices=["bundled", "fake"], default="bundled")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="memoryd-ingest-") as scratch:
+        result = _measured(Path(scratch), options.turns, options.per_file, real=options.embedder == "bundled")
+    print(json.dumps(result | {"machine": describe_machine()}, ensure_ascii=False))
+    return 0
+
+
+def _measured(scratch: Path, turns: int, per_file: int, *, real: bool) -> dict[str, object]:
+    config = _config(scratch)
+    files = write(config.paths.memory, turns, per_file=per_file)
+    embedder = Noted(open_embedder(config) if real else Forgetful(dimension=384), keeps=real)
+    ledger = Ledger(config.paths.state)
+    with patch.object(opening, "open_embedder", lambda _: embedder):
+        memory = _open(config, ledger)
+    base = _peak_mib()
+    started = time.perf_counter()
+    memory.keeper.start()
+    memory.watcher.start()
+    for percent in _progress(memory, ledger, turns):
+        sys.stderr.write(f"{percent} % of the turns are in the ledger\n")
+    seconds = time.perf_counter() - started
+    totals, vectors = ledger.files.totals(), ledger.vectors.count()
+    peak = _peak_mib()
+    memory.watcher.stop()
+    memory.keeper.stop()
+    ledger.close()
+    result: dict[str, object] = {
+        "embedder": embedder.id,
+        "turns": totals.turns,
+        "files": files,
+        "passages": totals.passages,
+        "texts": vectors,
+        "seconds": round(seconds, 1),
+        "passages_per_s": round(vectors / seconds, 1),
+        "peak_mib": round(peak),
+        "peak_above_start_mib": round(peak - base),
+        "ledger_mib": round(_size(config.paths.state, "ledger*") / MIB, 1),
+        "chroma_mib": round(_size(config.paths.state, "chroma/**/*") / MIB, 1),
+    }
+    return result | (_alone(embedder, vectors / seconds) if real else {})
+
+
+def _alone(embedder: Noted, end_to_end: float) -> dict[str, object]:
+    """The same texts, longest first, with nothing else to do."""
+    texts = sorted(embedder.texts, key=lambda text: -len(text))
+    started = time.perf_counter()
+    embedder.inner.embed_passages(texts)
+    rate = len(texts) / (time.perf_counter() - started)
+    return {"embedder_alone_per_s": round(rate, 1), "ratio": round(end_to_end / rate, 3)}
+
+
+def _progress(memory: Memory, ledger: Ledger, turns: int) -> Iterator[int]:
+    """Waits until all is in; tenths of the way, in percent, as they are reached."""
+    said = 0
+    while not (memory.watcher.idle.is_set() and memory.keeper.proven.is_set() and not ledger.outbox.count()):
+        if memory.watcher.fault:
+            raise SystemExit(f"Ingest failed: {memory.watcher.fault}")
+        time.sleep(POLL_SECONDS)
+        percent = 100 * ledger.files.totals().turns // turns
+        if percent >= said + 10:
+            said = percent
+            yield percent
+
+
+def _config(scratch: Path) -> Config:
+    memory = scratch / "memory"
+    memory.mkdir()
+    environment = {
+        "MEMORYD_PATHS__MEMORY": str(memory),
+        "MEMORYD_PATHS__MANIFEST": str(REPOSITORY / "manifest"),
+        "MEMORYD_PATHS__STATE": str(scratch / "state"),
+        "MEMORYD_PATHS__MODELS": str(MODELS),
+        "MEMORYD_WATCH__SETTLE_SECONDS": "0",
+        "MEMORYD_LLM__ENABLED": "false",
+    }
+    return load_config(env=environment).config
+
+
+def _open(config: Config, ledger: Ledger) -> Memory:
+    clock = SystemClock()
+    users = Users(config.paths.manifest, config.paths.state)
+    loop = BootMemoryLoop(
+        ledger=ledger,
+        manifest=config.paths.manifest,
+        owners=users.origin.owners,
+        budget=config.replay.token_budget,
+        clock=clock,
+    )
+    return opening.open_memory(
+        config,
+        ledger=ledger,
+        loop=loop,
+        users=users,
+        journal=Journal(config.paths.memory),
+        generators={},
+        clock=clock,
+        saved=lambda _: None,
+    )
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _size(folder: Path, pattern: str) -> int:
+    return sum(file.stat().st_size for file in folder.glob(pattern) if file.is_file())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
