@@ -10,7 +10,6 @@ is 1 where anything was found.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import multiprocessing
 import random
@@ -19,11 +18,8 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
-import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC
 from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -33,42 +29,27 @@ import hypothesis
 from hypothesis import strategies as st
 
 from bench.fuzz_mutations import Case, mutations, seeds
+from bench.fuzz_reading import KINDS, MIB, Finding, examined, size_to_read
 from bench.fuzz_shapes import chats, trees
 from bench.machine import describe_machine
-from loaders import Loaded, UnreadableError, load
-from loaders.decode import decode
+from loaders import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkProcess
     from typing import Final
 
     from bench.fuzz_mutations import Seed
-    from loaders import Conversation
+    from bench.fuzz_reading import Reading
+    from loaders import Loaded
 
-MIB: Final = 2**20
 MEMORY_BYTES: Final = 4 * 2**30  # of address space for a worker: more is a fault too
 TIMED_FROM: Final = 2**18  # bytes; the times of smaller files say little of a megabyte
 MUTATED, DRAWN = 1000, 100  # cases of a round: hypothesis takes longer for one
 REPORT_SECONDS: Final = 1
 SILENT_SECONDS: Final = 120  # of the clock; a worker that says nothing for so long stands still
 KEPT_ALIKE: Final = 3  # findings with one signature that are kept
-KINDS: Final = ("crashes", "hangs", "foreign_errors", "broken_promises")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with how a case was read.
-
-    Attributes:
-        kind: one of `KINDS`.
-        signature: the same for findings that have the same cause, in all likelihood.
-    """
-
-    kind: str
-    signature: str
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -84,7 +65,7 @@ class Tally:
     def add(self, case: Case, reading: Reading) -> None:
         """Count a case that was read."""
         self.formats["zip" if reading.format.endswith(" zip") else reading.format] += 1
-        size = _size(case.data)
+        size = size_to_read(case.data)
         if size >= TIMED_FROM and (rate := reading.seconds * MIB / size) > self.slowest:
             self.slowest, self.slowest_format = rate, reading.format
         if reading.finding is not None:
@@ -106,15 +87,6 @@ class Tally:
         self.counts += other.counts - Counter(finding.kind for _, finding in other.found)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How one case was read: the format, `refused` or `empty`, the processor time and what was wrong."""
-
-    format: str
-    seconds: float
-    finding: Finding | None
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the bench. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
@@ -125,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where cases that found something are put")
     options = parser.parse_args(arguments)
     started = time.perf_counter()
-    tally = fuzzed(seeds(options.corpus), options.seconds, seed=options.seed, workers=options.workers)
+    good = seeds(options.corpus)
+    tally = fuzzed(good, options.seconds, seed=options.seed, workers=options.workers, read=load)
     for number, (case, finding) in enumerate(tally.found, start=1):
         sys.stderr.write(f"{finding.kind}: {finding.signature} ({case.name!r}, {len(case.data)} bytes)\n")
         if options.keep is not None:
@@ -150,7 +123,7 @@ def fuzzed(
     *,
     seed: int,
     workers: int,
-    read: Callable[[str, bytes], Loaded] = load,
+    read: Callable[[str, bytes], Loaded],
 ) -> Tally:
     """Let processes read cases for so many seconds of the clock; one that dies is replaced.
 
@@ -173,7 +146,10 @@ def fuzzed(
                 started += 1
             if not at_work:
                 return tally
-            wait([one.process.sentinel for one in at_work] + [one.reports for one in at_work], timeout=REPORT_SECONDS)
+            wait(
+                [one.process.sentinel for one in at_work] + [one.reports for one in at_work],
+                timeout=REPORT_SECONDS,
+            )
             for one in at_work[:]:
                 one.listen()
                 if one.has_ended():
@@ -200,7 +176,8 @@ class _Worker:
         self._place = place
         self._heard = time.monotonic()
         self._stood_still = False
-        self.process: ForkProcess = context.Process(target=_work, args=(theirs, place, seeds, seed, deadline, read))
+        settings = {"seeds": seeds, "seed": seed, "deadline": deadline, "read": read}
+        self.process: ForkProcess = context.Process(target=_work, args=(theirs, place), kwargs=settings)
         self.process.start()
         theirs.close()
 
@@ -243,6 +220,7 @@ class _Worker:
 def _work(
     reports: Connection,
     place: Path,
+    *,
     seeds: Sequence[Seed],
     seed: str,
     deadline: float,
@@ -289,114 +267,6 @@ def _drawn(strategy: st.SearchStrategy[Case], seed: int, take: Callable[[Case], 
         take(case)
 
     draw()
-
-
-def examined(case: Case, read: Callable[[str, bytes], Loaded] = load) -> Reading:
-    """Read a case and look at what comes of it; the kernel ends this process where it takes too long.
-
-    Errors that are no loader's are findings, whatever they are.
-    """
-    signal.setitimer(signal.ITIMER_PROF, 2 * allowed_seconds(case.data))
-    began = time.process_time()
-    outcome: Loaded | UnreadableError | Finding
-    try:
-        outcome = read(case.name, case.data)
-    except UnreadableError as error:
-        outcome = error
-    except Exception as error:  # noqa: BLE001  (finding any is what this is for)
-        frames = traceback.extract_tb(error.__traceback__)
-        signature = f"{type(error).__name__} in {Path(frames[-1].filename).name}, {_innermost(frames)}"
-        outcome = Finding("foreign_errors", signature, traceback.format_exc())
-    seconds = time.process_time() - began
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    if isinstance(outcome, Finding):
-        return Reading("error", seconds, outcome)
-    format_name = outcome.format if isinstance(outcome, Loaded) else "refused"
-    if seconds > allowed_seconds(case.data):
-        detail = f"{seconds:.2f} s for {_size(case.data)} bytes"
-        return Reading(format_name, seconds, Finding("hangs", f"slow: {format_name}", detail))
-    broken = next(_broken(case, outcome), None)
-    finding = None if broken is None else Finding("broken_promises", f"{format_name}: {broken}")
-    return Reading(format_name, seconds, finding)
-
-
-def _innermost(frames: Sequence[traceback.FrameSummary]) -> str:
-    """The line of a loader's that an error came out of."""
-    ours = [frame for frame in frames if Path(frame.filename).parent.name == "loaders"]
-    return f"from {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "from no loader"
-
-
-def allowed_seconds(data: bytes) -> float:
-    """One second per megabyte of what there is to read, and at least one."""
-    return max(1.0, _size(data) / MIB)
-
-
-def _size(data: bytes) -> int:
-    """Bytes to read: of a zip those that its members unpack to, as it says, up to a hundred times its own."""
-    if not data.startswith(b"PK"):
-        return len(data)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            inside = sum(member.file_size for member in archive.infolist())
-    except Exception:  # noqa: BLE001  (a torn archive may raise anything)
-        return len(data)
-    return max(len(data), min(inside, 100 * len(data)))
-
-
-def _broken(case: Case, outcome: Loaded | UnreadableError) -> Iterator[str]:
-    """What `loaders` promises and does not keep."""
-    if isinstance(outcome, UnreadableError):
-        if not str(outcome).strip() or not _is_storable(str(outcome)):
-            yield "a refusal without a reason that can be shown"
-        return
-    if not outcome.conversations:
-        yield "no conversation"
-    for conversation in outcome.conversations:
-        yield from _broken_in(conversation)
-    turns = [turn for conversation in outcome.conversations for turn in conversation.turns]
-    if case.marks:
-        read = "\n".join(text for turn in turns for text in (turn.text, turn.speaker))
-        titles = "\n".join(conversation.title for conversation in outcome.conversations)
-        if any(mark not in read and mark not in titles for mark in case.marks):
-            yield "words are lost"
-    if outcome.format == "notes":
-        words = (decode(case.name, case.data).text or "").split()
-        if words != [word for turn in turns for word in turn.text.split()]:
-            yield "words are lost"
-
-
-def _broken_in(conversation: Conversation) -> Iterator[str]:
-    turns = conversation.turns
-    if not turns:
-        yield "a conversation without turns"
-    if not all(map(_is_storable, (conversation.id, conversation.title, *conversation.remarks))):
-        yield "an id, a title or a remark that is no UTF-8"
-    if not conversation.id:
-        yield "a conversation without an id"
-    if [turn.index for turn in turns] != list(range(len(turns))):
-        yield "turns out of order"
-    if len({turn.id for turn in turns}) != len(turns):
-        yield "two turns of one id"
-    for turn in turns:
-        if not (turn.text.strip() and turn.speaker and turn.id):
-            yield "a turn without text, speaker or id"
-        if not all(map(_is_storable, (turn.text, turn.speaker, turn.id, *(turn.citations or ())))):
-            yield "a turn that is no UTF-8"
-        if turn.time is not None:
-            try:
-                aware = turn.time.tzinfo is not None and turn.time.astimezone(UTC) is not None
-            except (ValueError, OverflowError):
-                aware = False
-            if not aware:
-                yield "a time without a zone, or that UTC has not"
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _confirmed(case: Case, finding: Finding, read: Callable[[str, bytes], Loaded]) -> Tally:

@@ -46,10 +46,10 @@ NAMES: Final = (
     "/",
 )
 # What formats give a meaning to, and what commonly goes wrong in text.
-TOKENS: Final = tuple(
+TOKENS: Final[tuple[bytes, ...]] = tuple(
     token.encode("utf-8", errors="surrogatepass")
     for token in (
-        *"{}[]\",:\\\n\r\t\0\x0b\x1c\x85\u2028\u200e\ufeff\u202f\ue200\ue201\ue202<&#`-|",
+        *'{}[]",:\\\n\r\t\0\x0b\x1c\x85\u2028\u200e\ufeff\u202f\ue200\ue201\ue202<&#`-|',
         "\r\n",
         "null",
         "-0",
@@ -208,7 +208,9 @@ def _torn(data: bytes, chance: Random) -> bytes:
     end = min(len(data), start + chance.choice((1, 1, 2, 4, 16, 300)))
     match chance.randrange(5):
         case 0:
-            return data[:start] + bytes(byte ^ 1 << chance.randrange(8) for byte in data[start:end]) + data[end:]
+            return (
+                data[:start] + bytes(byte ^ 1 << chance.randrange(8) for byte in data[start:end]) + data[end:]
+            )
         case 1:
             return data[:start] + data[end:]
         case 2:
@@ -238,7 +240,8 @@ def _lines(data: bytes, chance: Random) -> bytes:
         case 3:
             lines[place : place + 2] = [b"".join(lines[place : place + 2])]
         case _:
-            return chance.choice((b"\r\n", b"\r", b"\n\n", b"\x0b")).join(lines)
+            end: bytes = chance.choice((b"\r\n", b"\r", b"\n\n", b"\x0b"))
+            return end.join(lines)
     return b"\n".join(lines)
 
 
@@ -253,7 +256,9 @@ def _repeated(data: bytes, chance: Random) -> bytes:
     start = chance.randrange(len(data) + 1)
     length = chance.choice((1, 2, 3, 5, 10, 30, 100, 1_000, len(data)))
     lines = data.split(b"\n")
-    stretch = chance.choice((data[start : start + length], chance.choice(lines) + b"\n", chance.choice(TOKENS)))
+    stretch = chance.choice(
+        (data[start : start + length], chance.choice(lines) + b"\n", chance.choice(TOKENS))
+    )
     times = chance.choice((10_000, 300_000, LONGEST)) // max(1, len(stretch))
     return data[:start] + stretch * times + data[start:]
 

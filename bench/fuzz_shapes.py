@@ -81,7 +81,9 @@ _LEAVES: Final = st.one_of(
 def clocks(draw: st.DrawFn) -> str:
     """A time of day in some manner, often none that exists."""
     hour, minute = draw(st.integers(0, 25)), draw(st.integers(0, 61))
-    manner = draw(st.sampled_from(("{h}:{m:02}", "오후 {h}:{m:02}", "{h}:{m:02} PM", "{h:02}:{m:02}:07", "{h}.{m:02}")))
+    manner = draw(
+        st.sampled_from(("{h}:{m:02}", "오후 {h}:{m:02}", "{h}:{m:02} PM", "{h:02}:{m:02}:07", "{h}.{m:02}"))
+    )
     return manner.format(h=hour, m=minute)
 
 
@@ -127,7 +129,9 @@ def _junk(keys: Sequence[str]) -> st.SearchStrategy[object]:
         st.builds(lambda depth: deep(depth, as_lists=False), st.integers(1, 990)),
         st.recursive(
             _LEAVES,
-            lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(keys), inner, max_size=4),
+            lambda inner: (
+                st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(keys), inner, max_size=4)
+            ),
             max_leaves=12,
         ),
     )
