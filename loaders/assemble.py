@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,16 @@ def assemble(
     title: str = "",
     remarks: tuple[str, ...] = (),
 ) -> Conversation:
-    """Number the utterances in order; blank ones are left out.
+    """Number the utterances in order; blank ones are left out, and the second of one id gets a number after it.
 
     Half a surrogate pair, which JSON can hold and UTF-8 can't, becomes U+FFFD.
     """
     conversation_id = _storable(conversation_id)
     said = (one for one in utterances if one.text.strip())
+    taken: Counter[str] = Counter()
     turns = tuple(
         Turn(
-            id=_storable(one.id or f"{conversation_id}:{index + 1}"),
+            id=_free(_storable(one.id or f"{conversation_id}:{index + 1}"), taken),
             index=index,
             role=one.role,
             speaker=_storable(one.speaker or one.role.value),
@@ -73,5 +75,15 @@ def without_blank_edges(lines: list[str]) -> str:
     return "\n".join(lines[start:end])
 
 
+def _free(wanted: str, taken: Counter[str]) -> str:
+    """The id, or the first of `id#2`, `id#3` and so on that no turn has; `taken` counts how often each was wanted."""
+    own = wanted
+    while own in taken:
+        taken[wanted] += 1
+        own = f"{wanted}#{taken[wanted]}"
+    taken[own] = 1
+    return own
+
+
 def _storable(text: str) -> str:
-    return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isascii() else _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -48,7 +48,8 @@ class Turn:
     """One utterance, word for word.
 
     Attributes:
-        id: the id that the file gave, else `"<conversation id>:<index + 1>"`.
+        id: the id that the file gave, else `"<conversation id>:<index + 1>"`; where a turn before it has the same,
+            `#2` and so on stand after it.
         index: 0-based place in the conversation.
         speaker: the name that the file gave, else the role.
         time: aware, or None where the file does not say (the day folder's date stands in then).

@@ -8,17 +8,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loaders.assemble import Utterance, without_blank_edges
 from loaders.base import Role
 from loaders.parsing import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Final
+
+    Day = tuple[int, int, int]
 
 # A time of day as telephones write it: `21:04`, `21:04:05`, `9.04`, `오후 9:04`, `9:04 PM`, `9:04 p. m.`
 CLOCK: Final = (
@@ -37,8 +38,7 @@ _LOG_WORDS: Final = frozenset(
 _WORD: Final = re.compile(r"[A-Za-z]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(NamedTuple):  # a long chat has a million, and a tuple is made in half the time
     """A line that opens a message.
 
     Attributes:
@@ -54,21 +54,51 @@ class Opening:
     time: datetime | None = None
 
 
-def utterances(lines: Sequence[str], openings: Sequence[Opening]) -> list[Utterance]:
-    """Every message with all lines down to the next one; a message without words says so."""
-    ends = [*(opening.line for opening in openings[1:]), len(lines)]
-    return [
-        Utterance(
-            role=opening.role,
-            speaker=opening.speaker or None,
-            time=opening.time,
-            text=without_blank_edges([opening.text, *lines[opening.line + 1 : end]]) or NO_TEXT,
-        )
-        for opening, end in zip(openings, ends[: len(openings)], strict=True)
-    ]
+def utterances(lines: Sequence[str], openings: Iterable[Opening]) -> Iterator[Utterance]:
+    """Every message with all lines down to the next one; a message without words says so.
+
+    The openings are taken one at a time, and none is kept: a million of them at once would keep Python's
+    garbage collector busy for as long as all the rest takes.
+    """
+    before: Opening | None = None
+    for opening in openings:
+        if before is not None:
+            yield _utterance(before, lines, opening.line)
+        before = opening
+    if before is not None:
+        yield _utterance(before, lines, len(lines))
 
 
-def time_at(day: tuple[int, int, int] | None, clock: re.Match[str]) -> datetime | None:
+def _utterance(opening: Opening, lines: Sequence[str], end: int) -> Utterance:
+    text = opening.text
+    if end > opening.line + 1:
+        text = without_blank_edges([text, *lines[opening.line + 1 : end]])
+    return Utterance(
+        role=opening.role,
+        speaker=opening.speaker or None,
+        time=opening.time,
+        text=text if text.strip() else NO_TEXT,
+    )
+
+
+class Times:
+    """The times of one file, each worked out once: in a chat many messages share a minute."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Day, tuple[str | None, ...]], datetime | None] = {}
+
+    def at(self, day: Day | None, clock: re.Match[str]) -> datetime | None:
+        """What `time_at` says."""
+        if day is None:
+            return None
+        key = day, clock.group("before", "after", "hour", "minute", "second")
+        try:
+            return self._known[key]
+        except KeyError:
+            return self._known.setdefault(key, time_at(day, clock))
+
+
+def time_at(day: Day | None, clock: re.Match[str]) -> datetime | None:
     """The time of a day (year, month, day) and a match of `CLOCK`, or None where there is no such time."""
     if day is None:
         return None

@@ -24,14 +24,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from loaders.assemble import Utterance, assemble, own_id, without_blank_edges
 from loaders.base import Role
-from loaders.chat_lines import CLOCK, MARKS, Opening, time_at, utterances
+from loaders.chat_lines import CLOCK, MARKS, Opening, Times, utterances
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from datetime import datetime
     from typing import Final
 
@@ -125,9 +126,11 @@ class KakaoTalkLoader:
         lines = (source.text or "").split("\n")
         chat = _parts(lines)
         openings = _openings(lines, chat)
-        above = without_blank_edges(lines[chat.start : openings[0].line if openings else len(lines)])
-        said = utterances(lines, openings)
-        return [assemble(own_id(source), [Utterance(role=Role.SYSTEM, text=above), *said], title=chat.title)]
+        first = next(openings, None)
+        above = without_blank_edges(lines[chat.start : len(lines) if first is None else first.line])
+        said = utterances(lines, chain([first], openings)) if first else ()
+        said = chain([Utterance(role=Role.SYSTEM, text=above)], said)
+        return [assemble(own_id(source), said, title=chat.title)]
 
 
 def is_notice(line: str, speakers: Container[str]) -> bool:
@@ -185,36 +188,35 @@ def _messages(lines: Sequence[str], start: int) -> tuple[re.Pattern[str] | None,
     return form, messages
 
 
-def _openings(lines: list[str], chat: _Chat) -> list[Opening]:
-    """The messages and notices in order; the lines of days are emptied, for every time says them."""
+def _openings(lines: list[str], chat: _Chat) -> Iterator[Opening]:
+    """The messages and notices in order; the lines of days are emptied, for every time says them.
+
+    All lines before an opening are done when it comes, and its match is given up.
+    """
     speakers = {match["name"] for match in chat.messages.values() if match["name"]}
     borders = _borders(lines, chat, speakers)
-    openings: list[Opening] = []
+    times = Times()
     day: Day | None = None
     time: datetime | None = None
     for number in range(chat.start, len(lines)):
-        if (match := chat.messages.get(number)) is not None:
-            time = time_at(_day(match) if chat.form is _DATED else day, match)
-            openings.append(_opening(number, match, time))
+        if (match := chat.messages.pop(number, None)) is not None:
+            time = times.at(_day(match) if chat.form is _DATED else day, match)
+            yield _opening(number, match, time)
         elif number in borders:
             if (heading := _heading(lines[number])) is not None:
                 day, time = _day(heading), None
                 lines[number] = ""
             else:  # a notice without a time stands under the message before it
-                openings.append(
-                    Opening(line=number, text=lines[number], speaker=None, role=Role.SYSTEM, time=time)
-                )
-    return openings
+                yield Opening(line=number, text=lines[number], speaker=None, role=Role.SYSTEM, time=time)
 
 
 def _opening(line: int, match: re.Match[str], time: datetime | None) -> Opening:
     name = match["name"]
     if not name:
         text = match["text"] or match.groupdict().get("notice") or ""
-        return Opening(line=line, text=text, speaker=None, role=Role.SYSTEM, time=time)
+        return Opening(line, text, None, Role.SYSTEM, time)
     text = match["text"] or ""
-    role = Role.SYSTEM if is_unsaid(text) else Role.USER
-    return Opening(line=line, text=text, speaker=name, role=role, time=time)
+    return Opening(line, text, name, Role.SYSTEM if is_unsaid(text) else Role.USER, time)
 
 
 def _borders(lines: list[str], chat: _Chat, speakers: Container[str]) -> set[int]:

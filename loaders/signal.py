@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 from loaders.assemble import Utterance, assemble, own_id, without_blank_edges
 from loaders.base import Role
-from loaders.chat_lines import CLOCK, NO_TEXT, Opening, is_log_source, time_at, utterances
+from loaders.chat_lines import CLOCK, NO_TEXT, Opening, Times, is_log_source, utterances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,8 @@ class SignalLoader:
             return [assemble(own_id(source), said, title=header["title"], remarks=remarks)]
         lines = text.split("\n")
         matches = ((number, _STAMPED.fullmatch(line)) for number, line in enumerate(lines))
-        openings = [_opening(number, match) for number, match in matches if match]
+        times = Times()
+        openings = (_opening(number, match, times) for number, match in matches if match)
         return [assemble(own_id(source), utterances(lines, openings))]
 
 
@@ -116,7 +117,7 @@ def _is_full_name(name: str) -> bool:
     return " " in name.strip() or not name.isascii()
 
 
-def _opening(line: int, match: re.Match[str]) -> Opening:
+def _opening(line: int, match: re.Match[str], times: Times) -> Opening:
     text = match["text"] or ""
     unsaid = match["name"] in {"", _NOBODY} or _UNSAID.fullmatch(text.strip())
     return Opening(
@@ -124,7 +125,7 @@ def _opening(line: int, match: re.Match[str]) -> Opening:
         text=text,
         speaker=match["name"],
         role=Role.SYSTEM if unsaid else Role.USER,
-        time=time_at((int(match["year"]), int(match["month"]), int(match["day"])), match),
+        time=times.at((int(match["year"]), int(match["month"]), int(match["day"])), match),
     )
 
 
@@ -149,7 +150,8 @@ def _heads(lines: Sequence[str]) -> list[_Head]:
     for number, line in enumerate(lines[1:], start=1):
         if lines[number - 1].strip() or not line.startswith(("From: ", "Type: ")):
             continue
-        block = takewhile(bool, map(_FIELD.fullmatch, lines[number : number + 1_000]))
+        below = range(number, min(number + 1_000, len(lines)))
+        block = takewhile(bool, (_FIELD.fullmatch(lines[each]) for each in below))
         fields = tuple((match["key"], match["value"]) for match in block if match)
         keys = {key for key, _ in fields}
         if "Type" in keys and keys & {"Sent", "Received"}:

@@ -118,9 +118,10 @@ def _root(members: dict[str, Member]) -> str | None:
         path[: -len(member.name)] for path, member in members.items() if member.name in {*_PEOPLE, *_PLACES}
     }
     for path in members:
-        for root in roots:
-            if path.startswith(root) and _DAY.fullmatch(path[len(root) :]):
-                return root
+        folders = path.split("/")[:-2]
+        root = "/".join([*folders, ""]) if folders else ""
+        if root in roots and _DAY.fullmatch(path[len(root) :]):
+            return root
     return None
 
 

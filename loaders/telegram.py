@@ -122,11 +122,11 @@ def _conversation(chat: Record, name: str) -> Conversation:
 
 def _utterances(messages: list[Record], conversation_id: str) -> Iterator[Utterance]:
     """Each message, a note above a reply that does not stand right under what it answers."""
-    by_id: dict[object, Utterance] = {}
+    by_id: dict[str, Utterance] = {}  # of strings, as numbers can be chosen so that a table of them is slow
     before = None
     for message in messages:
-        key = message.get("id")
-        is_new = _is_number(key) and key not in by_id
+        key = _number(message.get("id"))
+        is_new = key != "" and key not in by_id
         utterance = Utterance(
             # The letter keeps it apart from the number that a message without an id gets.
             id=f"{conversation_id}:m{key}" if is_new else None,
@@ -137,8 +137,7 @@ def _utterances(messages: list[Record], conversation_id: str) -> Iterator[Uttera
         )
         if is_new:
             by_id[key] = utterance
-        reply_to = message.get("reply_to_message_id")
-        answered = by_id.get(reply_to) if _is_number(reply_to) else None
+        answered = by_id.get(_number(message.get("reply_to_message_id")))
         if answered and answered is not before and utterance.text:
             note = reply_note(answered.speaker, answered.text)
             yield replace(utterance, text=f"{note}\n{utterance.text}")
@@ -256,6 +255,11 @@ def _poll(poll: Record) -> str:
     answers = (record(answer) for answer in items(poll.get("answers")))
     listed = [f"{_text(answer.get('text'))} ({answer.get('voters', 0)})" for answer in answers]
     return " / ".join(filter(None, [_text(poll.get("question")), *listed]))
+
+
+def _number(value: object) -> str:
+    """The digits of a whole number, or an empty string."""
+    return str(value) if _is_number(value) else ""
 
 
 def _is_number(value: object) -> bool:

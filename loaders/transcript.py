@@ -93,18 +93,23 @@ class TranscriptLoader:
 
 def _labels(lines: list[str]) -> list[_Label]:
     """The speakers' labels in order, or none where the text is no conversation."""
+    colons = [(number, line) for number, line in enumerate(lines) if ":" in line or "：" in line]
     alone = [
         _Label(number, match[1].strip(), "")
-        for number, line in enumerate(lines)
-        if len(line) <= _LONGEST_ALONE and (match := _ALONE.fullmatch(line.strip()))
+        for number, line in colons
+        if len(line) <= _LONGEST_ALONE
+        and ("의 말" in line or " said" in line)  # spares most lines the pattern
+        and (match := _ALONE.fullmatch(line.strip()))
     ]
     if page := _page_labels(alone):
         return page
     beside = [
         _Label(number, match[1].strip(), match[2] or "")
-        for number, line in enumerate(lines)
+        for number, line in colons
         if (match := _BESIDE.match(line))
     ]
+    if not beside:
+        return []
     return _chat_labels(beside, sum(1 for line in lines if line.strip())) or _known_pair(beside)
 
 

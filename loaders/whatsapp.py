@@ -18,17 +18,17 @@ https://github.com/joweich/chat-miner and https://github.com/Pustur/whatsapp-cha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from loaders.assemble import assemble, own_id
 from loaders.base import Role
-from loaders.chat_lines import CLOCK, MARKS, Opening, is_log_source, time_at, utterances
+from loaders.chat_lines import CLOCK, MARKS, Opening, Times, is_log_source, utterances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from typing import Final
 
     from loaders.base import Conversation, Source
@@ -71,24 +71,19 @@ _QUOTING: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line that opens a message: its stamp, and what stands after it."""
+class _Line(NamedTuple):
+    """A line that opens a message: its stamp, what stands after it, and the date's three numbers as they stand."""
 
     number: int
     stamp: re.Match[str]
     rest: str
+    triple: Triple
 
     @property
     def said(self) -> re.Match[str] | None:
         """The name and the words, or None where the app itself speaks."""
         match = _SAID.fullmatch(self.rest.lstrip(MARKS))
         return None if match is None or _QUOTING.search(match["name"]) else match
-
-    @property
-    def triple(self) -> Triple:
-        """The three numbers of the date, as they stand."""
-        return int(self.stamp["one"]), int(self.stamp["two"]), int(self.stamp["three"])
 
 
 class WhatsAppLoader:
@@ -113,7 +108,8 @@ class WhatsAppLoader:
         lines = (source.text or "").split("\n")
         stamped = _stamped(lines)
         order, remarks = _order([line.triple for line in stamped], _may_start_with_the_year(stamped))
-        openings = [_opening(line, order) for line in stamped]
+        times = Times()
+        openings = (_opening(line, times.at(order(line.triple), line.stamp)) for line in stamped)
         return [assemble(own_id(source), utterances(lines, openings), remarks=remarks)]
 
 
@@ -125,11 +121,12 @@ def _stamped(lines: Sequence[str]) -> list[_Line]:
         bare = line.lstrip(MARKS)
         if not (bare[:1].isdigit() or bare.startswith("[")):  # spares most lines the patterns
             continue
-        text = _BLANKS.sub(" ", bare[:_STAMP_LENGTH]) + bare[_STAMP_LENGTH:]
+        text = bare if bare.isascii() else _BLANKS.sub(" ", bare[:_STAMP_LENGTH]) + bare[_STAMP_LENGTH:]
         for one in (form,) if form else _FORMS:
             if match := one.fullmatch(text):
                 form = one
-                stamped.append(_Line(number, match, bare[match.start("rest") :]))
+                triple = int(match["one"]), int(match["two"]), int(match["three"])
+                stamped.append(_Line(number, match, bare[match.start("rest") :], triple))
                 break
     return stamped
 
@@ -144,17 +141,16 @@ def _is_of_another(line: _Line) -> bool:
     return stamp["second"] is not None
 
 
-def _opening(line: _Line, order: Callable[[Triple], Day]) -> Opening:
-    time = time_at(order(line.triple), line.stamp)
+def _opening(line: _Line, time: datetime | None) -> Opening:
     said = line.said
     if said is None:
         text = line.rest.lstrip(MARKS)
-        return Opening(line=line.number, text=text, speaker=None, role=Role.SYSTEM, time=time)
+        return Opening(line.number, text, None, Role.SYSTEM, time)
     marked = (said["text"] or "")[:1] in {*MARKS}
     text = (said["text"] or said["bare"] or "").lstrip(MARKS)
     notice = _NOTICE.fullmatch(text) or (marked and _MARKED_NOTICE.fullmatch(text[:_LONGEST_NOTICE]))
     role = Role.SYSTEM if notice else Role.USER
-    return Opening(line=line.number, text=text, speaker=said["name"].strip(), role=role, time=time)
+    return Opening(line.number, text, said["name"].strip(), role, time)
 
 
 def _day_first(triple: Triple) -> Day:

@@ -59,7 +59,7 @@ def test_a_message_goes_down_to_the_next_and_one_without_words_says_so() -> None
         ("수민", NO_TEXT),
         ("지훈", "셋"),
     ]
-    assert utterances(lines, []) == []
+    assert list(utterances(lines, [])) == []
 
 
 @pytest.mark.parametrize("name", ["ERROR", "[main] INFO", "production.WARNING", "error", "Warning"])

@@ -142,7 +142,7 @@ def test_a_paragraph_separator_inside_a_text_is_no_line_end() -> None:
     assert turn.text == "앞\u2028뒤\x85끝"
 
 
-@given(st.lists(TURNS, min_size=1, max_size=6))
+@given(st.lists(TURNS, min_size=1, max_size=6, unique_by=lambda turn: str(turn.get("id", turn))))
 def test_what_is_written_is_what_is_read(records: list[dict[str, object]]) -> None:
     turns = _turns(_lines(*records))
     assert len(turns) == len(records)
