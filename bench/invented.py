@@ -76,7 +76,7 @@ def write(
 
 
 def _said(chance: random.Random, number: int) -> str:
-    return " ".join(_sentence(chance, number) for _ in range(chance.randint(1, 4)))
+    return " ".join(_sentence(chance, number) for _ in range(chance.choice((1, 1, 2))))
 
 
 def _sentence(chance: random.Random, number: int) -> str:
