@@ -191,6 +191,8 @@ class Database:
             try:
                 self._writer.execute("PRAGMA journal_mode=WAL")
                 self._migrate()
+                # SQLite opens a file that it may only read without a word; a write, of nothing, tells.
+                self._writer.execute("DELETE FROM settings WHERE name = ''")
                 look_over(self._writer)
             except BaseException:
                 # A migration cut short holds the file's lock until its connection ends.

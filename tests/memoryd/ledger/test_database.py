@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import threading
@@ -200,8 +199,8 @@ def test_a_ledger_that_may_not_be_written_is_said_with_its_remedy(opened: Databa
     assert opened.trouble == ""
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold the superuser")
-def test_a_ledger_without_permission_is_no_damage(file: Path) -> None:
+def test_a_ledger_without_permission_is_no_damage(unprivileged: Path) -> None:
+    file = unprivileged / "ledger.sqlite3"
     Database(file).close()
     file.chmod(0o400)
     with pytest.raises(StoreError, match="chmod -R u") as caught:
