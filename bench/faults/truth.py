@@ -108,13 +108,9 @@ class LedgerView:
         )
 
     def vectors(self) -> dict[str, bytes]:
-        """Passage id → its vector."""
+        """Passage id → its vector; one embedder made them all."""
         return dict(
-            self.rows(
-                """SELECT p.passage_id, v.vector FROM passages p JOIN vectors v ON v.key = p.vector_key
-                   JOIN (SELECT value FROM settings WHERE name = 'pipeline') s
-                   ON instr(s.value, v.embedder) > 0"""
-            )
+            self.rows("SELECT p.passage_id, v.vector FROM passages p JOIN vectors v ON v.key = p.vector_key")
         )
 
     def embedded_twice(self) -> int:
