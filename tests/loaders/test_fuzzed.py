@@ -52,6 +52,13 @@ def test_no_two_turns_of_a_conversation_have_one_id(lines: list[dict[str, str]],
     assert [turn.id for turn in conversation.turns] == ids
 
 
+def test_a_reason_that_quotes_half_a_surrogate_pair_can_be_shown() -> None:
+    with pytest.raises(UnreadableError, match="is no ISO 8601 time") as caught:
+        load("a.jsonl", rb'{"text": "a", "time": "\ud800"}')
+    str(caught.value).encode()
+    caught.value.reason.encode()
+
+
 def _telegram_ids_of_one_hash() -> bytes:
     """Whole numbers that Python's hash takes for the same, all of them."""
     messages = [{"id": number * (2**61 - 1), "text": "가"} for number in range(2 * COUNT)]
