@@ -25,6 +25,8 @@ class UnreadableError(Exception):
     """
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
+        # A reason may quote the file, where JSON can hold half a surrogate pair, and goes where only UTF-8 does.
+        reason = reason.encode(errors="replace").decode()
         super().__init__(reason if line is None else f"line {line}: {reason}")
         self.reason = reason
         self.line = line

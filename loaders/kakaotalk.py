@@ -257,11 +257,11 @@ def _heading(line: str) -> re.Match[str] | None:
 
 def _day(match: re.Match[str]) -> Day | None:
     """The year, month and day that a match of `_DAY` names."""
-    for order in "123":
-        if (year := match[f"y{order}"]) is not None:
-            month = match[f"m{order}"]
-            if not month.isdigit():
-                name = month[:3].casefold()
-                month = _MONTHS.index(name) + 1 if name in _MONTHS else 0
-            return int(year), int(month), int(match[f"d{order}"])
+    numbers = match.group("y1", "m1", "d1")
+    if numbers[0] is not None:
+        return int(numbers[0]), int(numbers[1]), int(numbers[2])
+    for year, month, day in (match.group("y2", "m2", "d2"), match.group("y3", "m3", "d3")):
+        if year is not None:
+            name = month[:3].casefold()
+            return int(year), _MONTHS.index(name) + 1 if name in _MONTHS else 0, int(day)
     return None

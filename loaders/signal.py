@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -175,6 +176,7 @@ def _message(head: _Head, lines: Sequence[str]) -> Utterance:
 def _sent(text: str) -> datetime | None:
     try:
         time = parsedate_to_datetime(text)
+        time.astimezone(UTC)  # in the first and last year of all a zone may lead out of what dates can say
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return time if time.tzinfo is not None else None

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from loaders.assemble import Utterance, assemble, own_id, without_blank_edges
 from loaders.base import Role
@@ -57,8 +56,7 @@ _FIELD_WORDS: Final = """
 _FIELDS: Final = frozenset(_FIELD_WORDS.split())
 
 
-@dataclass(frozen=True, slots=True)
-class _Label:
+class _Label(NamedTuple):
     """A line that names a speaker; `beside` is what the same line says after the colon."""
 
     line: int
@@ -80,15 +78,16 @@ class TranscriptLoader:
         lines = (source.text or "").split("\n")
         labels = _labels(lines)
         ends = [label.line for label in labels[1:]] + [len(lines)]
-        said = [
+        roles = {name: _role(name) for name in {label.name for label in labels}}
+        said = (
             Utterance(
-                role=_role(label.name),
+                role=roles[label.name],
                 speaker=label.name,
                 text=without_blank_edges([label.beside, *lines[label.line + 1 : end]]),
             )
             for label, end in zip(labels, ends, strict=True)
-        ]
-        return [assemble(own_id(source), [_before(lines, labels), *said])]
+        )
+        return [assemble(own_id(source), chain([_before(lines, labels)], said))]
 
 
 def _labels(lines: list[str]) -> list[_Label]:
@@ -146,8 +145,10 @@ def _chat_labels(labels: list[_Label], spoken_lines: int) -> list[_Label]:
 
 def _known_pair(labels: list[_Label]) -> list[_Label]:
     """`User: …` and `Assistant: …`, whose answers may run over many lines: only names known as such count."""
-    known = [label for label in labels if _is_known(label.name)]
-    return known if {_role(label.name) for label in known} == {Role.USER, Role.ASSISTANT} else []
+    names = {name for name in {label.name for label in labels} if _is_known(name)}
+    if set(map(_role, names)) != {Role.USER, Role.ASSISTANT}:
+        return []
+    return [label for label in labels if label.name in names]
 
 
 def _is_table(names: list[str]) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SAMPLES = Path(__file__).parent / "samples"
-LONGEST = 5.0  # seconds of processor time for about a megabyte; quadratic work takes minutes, or six at least
+LONGEST = 5.0  # seconds of processor time for about a megabyte; quadratic work takes eight and more
 COUNT = 20_000
 
 
@@ -50,6 +50,19 @@ def test_no_two_turns_of_a_conversation_have_one_id(lines: list[dict[str, str]],
     data = "\n".join(json.dumps(line) for line in lines).encode()
     (conversation,) = load("a", data).conversations
     assert [turn.id for turn in conversation.turns] == ids
+
+
+def test_a_reason_that_quotes_half_a_surrogate_pair_can_be_shown() -> None:
+    with pytest.raises(UnreadableError, match="is no ISO 8601 time") as caught:
+        load("a.jsonl", rb'{"text": "a", "time": "\ud800"}')
+    str(caught.value).encode()
+    caught.value.reason.encode()
+
+
+def test_a_time_that_utc_does_not_have_is_none() -> None:
+    fields = "From: 은비\nType: incoming\nSent: Fri, 31 Dec 9999 23:59:59 -2359"
+    (conversation,) = load("a.txt", f"Conversation: 은비\n\n{fields}\n\n안녕\n".encode()).conversations
+    assert conversation.turns[0].time is None
 
 
 def _telegram_ids_of_one_hash() -> bytes:
