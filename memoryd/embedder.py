@@ -21,7 +21,7 @@ import numpy as np
 
 from memoryd.bundled import ensure_embedder, ensure_onnx_embedder
 from memoryd.errors import EmbedderError
-from memoryd.korean import hangul_share
+from memoryd.korean import estimate_tokens, hangul_share
 from memoryd.packed_e5 import MODEL_FILE, TOKENIZER_FILE
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class PromptedEmbedder(ABC):
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of memories, (n, d) float32, a batch at a time so that a question can go between."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for places in batches(self.count_tokens(texts), self.batch_tokens):
+        # Estimates do for batches, and counting costs a fortieth of embedding.
+        for places in batches([estimate_tokens(text) for text in texts], self.batch_tokens):
             batch = [texts[place] for place in places]
             raw = self._encode([self.passage_prompt + text for text in batch], urgent=False)
             vectors[places] = _centred(raw, batch, self._passage_means)

@@ -14,11 +14,13 @@ import json
 import logging
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
+from memoryd.korean import estimate_tokens
 from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
 from memoryd.passages import Passage, make_passages
@@ -224,25 +226,34 @@ class Ingest:
         self._ledger.files.refuse(refused, day_of(row.path))
 
     def _store_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
-        """Embeds what is new in all of them together, then commits each; says which could not be and why."""
+        """Embeds what is new in all of them together, then commits each; says which could not be and why.
+
+        The words are split meanwhile: the embedder works outside of Python and leaves it free.
+        """
         failed: dict[str, Exception] = {}
         try:
-            self._embed([passage for file in files for passage in file.passages()], between)
+            with ThreadPoolExecutor(1, thread_name_prefix="words") as worker:
+                split = [worker.submit(self._conversation_rows, file) for file in files]
+                self._embed([passage for file in files for passage in file.passages()], between)
         except Exception as error:  # noqa: BLE001  (handed to the caller)
             if len(files) == 1 or isinstance(error, StoppingError):
                 return {file.path: error for file in files}
             for file in files:
                 failed |= self._store_all([file], between)
             return failed
-        for file in files:
+        for file, conversations in zip(files, split, strict=True):
             try:
-                self._store(file)
+                self._store(file.row, conversations.result())
             except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
                 failed[file.path] = error
         return failed
 
-    def _store(self, file: _ReadFile) -> None:
-        conversations = tuple(
+    def _store(self, row: FileRow, conversations: tuple[ConversationRow, ...]) -> None:
+        self._ledger.files.replace(NewFile(row=row, day=day_of(row.path), conversations=conversations))
+        log.info("%s: %d conversations", row.path, len(conversations))
+
+    def _conversation_rows(self, file: _ReadFile) -> tuple[ConversationRow, ...]:
+        return tuple(
             ConversationRow(
                 id=cut.conversation.id,
                 title=cut.conversation.title,
@@ -251,10 +262,6 @@ class Ingest:
             )
             for cut in file.cuts
         )
-        self._ledger.files.replace(
-            NewFile(row=file.row, day=day_of(file.row.path), conversations=conversations)
-        )
-        log.info("%s: %d conversations", file.row.path, len(conversations))
 
     def _embed(self, passages: Sequence[Passage], between: Callable[[], None]) -> None:
         """Makes the vectors that are not there yet, longest first, a commit a batch of tokens."""
@@ -263,7 +270,7 @@ class Ingest:
         texts = {passage.vector_key: passage.embedded for passage in passages}
         missing = self._ledger.vectors.missing(self._embedder.id, list(texts))
         todo = sorted(missing)
-        lengths = self._embedder.count_tokens([texts[key] for key in todo])
+        lengths = [estimate_tokens(texts[key]) for key in todo]
         for places in batches(lengths, self._embedder.batch_tokens):
             keys = [todo[place] for place in places]
             vectors = self._embedder.embed_passages([texts[key] for key in keys])
