@@ -18,7 +18,7 @@ from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, Repla
 from memoryd.identity import Scrubber, quotes_of, read_manifests
 from memoryd.index_keeper import begin_generation, remove_other_generations
 from memoryd.ingest import printable
-from memoryd.ledger import ErasureState
+from memoryd.ledger import ErasureState, Signature
 from memoryd.ledger.erasures import digest_of
 from memoryd.logs import scrub_logs
 from memoryd.memory_folder import MemoryFolder
@@ -341,12 +341,14 @@ def finish(ledger: Ledger, row: ErasureRow, proof: Proof, clock: Clock) -> None:
 
 
 def _unread(ledger: Ledger, memory: Path, conversation_id: str) -> Iterator[Cut]:
-    """Cuts of the files that hold the conversation and are not in the ledger: new ones, or it is made anew now."""
+    """Cuts of the files that hold the conversation and are not in the ledger as they are: new or changed ones."""
     known = ledger.files.known()
     for file in sorted(memory.glob("day*/**/*")):
         path = file.relative_to(memory).as_posix()
         name = printable(path)
-        if name in known or ignored(path) or file.is_symlink() or not file.is_file():
+        if ignored(path) or file.is_symlink() or not file.is_file():
+            continue
+        if known.get(name) == Signature.of(file.lstat()):
             continue
         with suppress(BadRequestError):  # what can't be read is not in the memory either
             cut = plan_cut(memory, name, conversation_id)

@@ -158,7 +158,7 @@ class Importer:
         paths: dict[str, str],
     ) -> Outcome:
         written: list[Written] = []
-        for day, (before, after) in fresh.items():
+        for day, (before, after) in _outwards(fresh):
             folder = f"{day}/{self._owner}" if self._owner else day
             path = paths.get(day, f"{folder}/{file_name(form, conversation.id)}")
             try:
@@ -328,6 +328,17 @@ def _renamed(conversation: Conversation, name: str) -> Conversation:
         for turn in conversation.turns
     )
     return replace(conversation, id=name, turns=turns)
+
+
+def _outwards(
+    fresh: dict[str, tuple[list[Turn], list[Turn]]],
+) -> list[tuple[str, tuple[list[Turn], list[Turn]]]]:
+    """The days nearest to what is there first.
+
+    An import that is cut short must leave no gap: what lies between known turns counts as taken out by somebody.
+    """
+    before = [each for each in fresh.items() if each[1][0]]
+    return [*reversed(before), *(each for each in fresh.items() if not each[1][0])]
 
 
 def _notes(

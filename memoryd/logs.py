@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+import zlib
 from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -60,7 +61,12 @@ def scrub_logs(folder: Path, holds: Callable[[bytes], bool]) -> int:
             quiet.callback(handler.release)
         for file in sorted(folder.glob("memoryd.log*")):
             packed = file.suffix == ".gz"
-            data = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+            try:
+                data = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+            except (OSError, EOFError, zlib.error):
+                # Cut short by a kill while it was packed: nobody can read it, or say what is in it.
+                file.unlink()
+                continue
             if not holds(data):
                 continue
             lines = data.splitlines(keepends=True)

@@ -26,7 +26,7 @@ from memoryd.ledger import Signature
 from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from memoryd.clock import Clock
 
@@ -167,6 +167,8 @@ class Watcher:
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
         self._urgent: deque[str] = deque()
+        self._in_hand: set[str] = set()
+        self._scans_asked = 0
         self._folder = MemoryFolder(root)
         self._next_scan = float("-inf")
         self._wake = threading.Event()
@@ -217,6 +219,17 @@ class Watcher:
         with self._lock:
             return set(self._pending)
 
+    def _compared(self) -> tuple[dict[str, Signature], dict[str, Signature]]:
+        """What the ledger has read, and what is on disk."""
+        known, on_disk = self._known(), self.on_disk()
+        if known and not on_disk:
+            # A volume that is not mounted is no deletion of everything on it.
+            raise StoreError(
+                f"The memory folder {self._root} is empty or not there, and {len(known)} files were read from it. "
+                "Mount it again, or set paths.memory. What was remembered is kept."
+            )
+        return known, on_disk
+
     def on_disk(self) -> dict[str, Signature]:
         """Path → signature of every file below the folder that is not hidden or temporary."""
         return dict(self._files())
@@ -236,6 +249,7 @@ class Watcher:
         """Compares the whole folder with the ledger, soon; `idle` is set again once what differs is read."""
         with self._lock:
             self._next_scan = float("-inf")
+            self._scans_asked += 1
             self.scanned = False
             self.idle.clear()
         self._wake.set()
@@ -294,17 +308,17 @@ class Watcher:
 
     def _scan(self) -> None:
         """Notes every file that differs from the ledger, in event order of their day folders."""
-        known = self._known()
-        on_disk = self.on_disk()
-        if known and not on_disk:
-            # A volume that is not mounted is no deletion of everything on it.
-            raise StoreError(
-                f"The memory folder {self._root} is empty or not there, and {len(known)} files were read from it. "
-                "Mount it again, or set paths.memory. What was remembered is kept."
-            )
         now = self._clock.monotonic()
         with self._lock:
+            # Before the walk: a scan that is asked for meanwhile must come after it.
             self._next_scan = now + self._rescan if self._rescan else float("inf")
+            asked = self._scans_asked
+        try:
+            known, on_disk = self._compared()
+        except BaseException:
+            with self._lock:
+                self._next_scan = float("-inf")
+            raise
         changed = [path for path, signature in on_disk.items() if known.get(printable(path)) != signature]
         gone = known.keys() - {printable(path) for path in on_disk}
         age = self._clock.now().timestamp()
@@ -314,7 +328,7 @@ class Watcher:
                 old_enough = signature is None or age - signature.mtime_ns / 1e9 >= self._settle
                 due = now if old_enough else now + self._settle
                 self._pending.setdefault(path, _Pending(signature, due, now))
-        self.scanned = True
+            self.scanned = asked == self._scans_asked
         if changed or gone:
             log.info(
                 "scan: %d files to read, %d gone, %d unchanged",
@@ -354,7 +368,11 @@ class Watcher:
         """Reads files; each counts as waiting until it is in the ledger."""
         with self._lock:
             taken = {path: self._pending[path] for path in paths if path in self._pending}
-        failed = self._read(list(taken), lambda: self._between(taken.keys()))
+        self._in_hand |= taken.keys()
+        try:
+            failed = self._read(list(taken), self._between)
+        finally:
+            self._in_hand -= taken.keys()
         for path, error in failed.items():
             if isinstance(error, StoppingError):
                 continue
@@ -374,8 +392,11 @@ class Watcher:
                 if self._pending.get(path) is taken[path]:
                     del self._pending[path]
 
-    def _between(self, in_hand: Collection[str]) -> None:
-        """What was just said must not wait behind an import. A file that is in hand already waits its turn.
+    def _between(self) -> None:
+        """What was just said must not wait behind an import.
+
+        A file that is in hand already, in this read or in one around it, waits its turn: the one around would put
+        its older state over the newer.
 
         Raises:
             StoppingError: the watcher stops.
@@ -383,9 +404,9 @@ class Watcher:
         if self._stopping.is_set():
             raise StoppingError
         urgent = [self._urgent.popleft() for _ in range(len(self._urgent))]
-        self._urgent.extend(path for path in urgent if path in in_hand)
+        self._urgent.extend(path for path in urgent if path in self._in_hand)
         for path in urgent:
-            if path not in in_hand:
+            if path not in self._in_hand:
                 self._take([path])
 
     def _signature(self, path: str) -> Signature | None:

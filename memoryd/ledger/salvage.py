@@ -92,6 +92,11 @@ def finish(file: Path) -> None:
     """Ends what a kill cut short between the two renames: the new ledger is whole, the damaged one is aside."""
     fresh = _fresh(file)
     if fresh.exists() and not file.exists():
+        kept = max(file.parent.glob(f"{file.stem}.damaged-*{file.suffix}"), default=None)
+        for each in _with_log(file)[1:]:
+            # SQLite would take the damaged ledger's log for the new one's.
+            if kept and each.exists():
+                each.replace(kept.with_name(kept.name + each.name.removeprefix(file.name)))
         fresh.rename(file)
 
 

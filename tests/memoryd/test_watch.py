@@ -566,3 +566,56 @@ def test_a_clock_that_is_set_by_years_delays_nothing(scene: Scene, years: int) -
     # The hourly comparison comes when it is due, and what was read before the jump is not read again.
     scene.put("day0316/b.txt", age_s=0.0)
     assert scene.steps(RESCAN) == ["day0316/b.txt"]
+
+
+def test_a_read_within_a_read_leaves_the_files_of_both_alone(tmp_path: Path) -> None:
+    (tmp_path / "day0315").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "day0315" / f"{name}.txt").write_text("안녕", encoding="utf-8")
+    begun: list[list[str]] = []
+
+    def take(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
+        begun.append(list(paths))
+        if len(begun) == 1:
+            # Said while a and c are read already and wait for their vectors.
+            watcher.note("day0315/a.txt", settled=True)
+            watcher.note("day0315/b.txt", settled=True)
+        between()
+        return {}
+
+    watcher = Watcher(
+        root=tmp_path,
+        events=FakeFileEvents(),
+        read=take,
+        known=dict,
+        clock=FakeClock(),
+        settle_seconds=0.0,
+        rescan_seconds=0.0,
+    )
+    for name in ("a", "c"):
+        watcher.note(f"day0315/{name}.txt")
+    watcher._next_scan = float("inf")
+    watcher.step()
+    assert begun == [["day0315/a.txt", "day0315/c.txt"], ["day0315/b.txt"]]
+    assert watcher.waiting() == 1
+    watcher.step()
+    assert begun[-1] == ["day0315/a.txt"]
+
+
+def test_a_scan_asked_for_during_a_scan_comes_after_it(scene: Scene) -> None:
+    scene.put("day0315/a.txt")
+    known = scene.watcher._known
+    asked: list[bool] = []
+
+    def ask_once() -> dict[str, Signature]:
+        if not asked:
+            asked.append(True)
+            scene.watcher.rescan()
+        return known()
+
+    scene.watcher._known = ask_once
+    assert scene.steps() == ["day0315/a.txt"]
+    assert not scene.watcher.scanned
+    scene.put("day0315/b.txt")
+    assert scene.steps() == ["day0315/b.txt"]
+    assert scene.watcher.scanned
