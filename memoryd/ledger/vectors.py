@@ -21,10 +21,11 @@ CHUNK = 1000
 
 
 class Stored(NamedTuple):
-    """A passage's row number, its owner and its vector, (d,) float32."""
+    """A passage's row number, its owner, its id and its vector, (d,) float32."""
 
     row: int
     owner: str
+    passage_id: str
     vector: NDArray[np.float32]
 
 
@@ -129,9 +130,12 @@ class VectorStore:
 
         with self._database.read() as connection:
             rows = connection.execute(
-                """SELECT p.id, p.owner, v.vector FROM passages p
+                """SELECT p.id, p.owner, p.passage_id, v.vector FROM passages p
                    JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
                    WHERE p.passage_id NOT IN (SELECT passage_id FROM outbox) AND p.id > ? ORDER BY p.id LIMIT ?""",
                 (embedder, row, count),
             ).fetchall()
-        return [Stored(row["id"], row["owner"], np.frombuffer(row["vector"], "<f4")) for row in rows]
+        return [
+            Stored(row["id"], row["owner"], row["passage_id"], np.frombuffer(row["vector"], "<f4"))
+            for row in rows
+        ]
