@@ -11,6 +11,7 @@ from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
 from memoryd.erase import Eraser
+from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
@@ -19,7 +20,7 @@ from memoryd.quotes import Quotes
 from memoryd.recall import Recall
 from memoryd.schedule import Schedule
 from memoryd.verify import Verifier
-from memoryd.watch import NoEvents, WatchdogEvents, Watcher
+from memoryd.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from dataclasses import dataclass, field
@@ -8,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, WatchDescriptor
 
 from memoryd.clock import SystemClock
 from memoryd.errors import StoreError
@@ -19,7 +17,6 @@ from memoryd.watch import (
     BLIND_RESCAN_SECONDS,
     LONGEST_WAIT_S,
     RETRY_SECONDS,
-    WatchdogEvents,
     Watcher,
     ignored,
 )
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from memoryd.clock import Clock
+    from memoryd.file_events import FileEvents
     from memoryd.watch import Read
 
 SETTLE = 2.0
@@ -341,15 +340,24 @@ def _no_read(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exc
     return {}
 
 
-def _threaded(root: Path, events: FakeFileEvents, read: Read) -> Watcher:
+def _watcher(
+    root: Path,
+    read: Read,
+    *,
+    events: FileEvents | None = None,
+    known: Callable[[], dict[str, Signature]] = dict,
+    clock: Clock | None = None,
+    settle_seconds: float = 0.0,
+    rescan_seconds: float = 0.0,
+) -> Watcher:
     return Watcher(
         root=root,
-        events=events,
+        events=events or FakeFileEvents(),
         read=read,
-        known=dict,
-        clock=SystemClock(),
-        settle_seconds=0.0,
-        rescan_seconds=0.0,
+        known=known,
+        clock=clock or FakeClock(),
+        settle_seconds=settle_seconds,
+        rescan_seconds=rescan_seconds,
     )
 
 
@@ -363,7 +371,7 @@ def test_the_watchers_thread_reads_and_ends(tmp_path: Path) -> None:
         read.extend(paths)
         return {}
 
-    watcher = _threaded(tmp_path, events, take)
+    watcher = _watcher(tmp_path, take, events=events, clock=SystemClock())
     watcher.start()
     assert watcher.idle.wait(LIMIT_S)
     watcher.stop()
@@ -393,7 +401,7 @@ def test_stopping_ends_the_reading_between_two_batches(tmp_path: Path) -> None:
             read.append(path)
         return {}
 
-    watcher = _threaded(tmp_path, Events(), slow)
+    watcher = _watcher(tmp_path, slow, events=Events(), clock=SystemClock())
     watcher.start()
     assert begun.wait(LIMIT_S)
     watcher.stop()
@@ -410,15 +418,7 @@ def test_the_watch_outlives_a_scan_that_fails(tmp_path: Path) -> None:
         failed.set()
         raise StoreError("the ledger is locked")
 
-    watcher = Watcher(
-        root=tmp_path,
-        events=events,
-        read=_no_read,
-        known=known,
-        clock=SystemClock(),
-        settle_seconds=0.0,
-        rescan_seconds=0.0,
-    )
+    watcher = _watcher(tmp_path, _no_read, events=events, known=known, clock=SystemClock())
     watcher.start()
     assert failed.wait(LIMIT_S)
     alive = watcher._thread.is_alive()
@@ -428,51 +428,7 @@ def test_the_watch_outlives_a_scan_that_fails(tmp_path: Path) -> None:
 
 
 def test_a_watcher_that_never_started_can_be_stopped(tmp_path: Path) -> None:
-    _threaded(tmp_path, FakeFileEvents(), _no_read).stop()
-
-
-def test_inotify_tells_of_files_that_are_written_and_not_of_reading(tmp_path: Path) -> None:
-    (tmp_path / "old.txt").write_text("두부", encoding="utf-8")
-    noticed: list[tuple[Path, bool]] = []
-    written, foldered = threading.Event(), threading.Event()
-
-    def notice(path: Path, is_folder: bool) -> None:
-        noticed.append((path, is_folder))
-        if path == tmp_path / "day0315/a.txt":
-            written.set()
-        if path == tmp_path / "day0315" and is_folder:
-            foldered.set()
-
-    events = WatchdogEvents()
-    events.start(tmp_path, notice)
-    try:
-        assert (tmp_path / "old.txt").read_text(encoding="utf-8") == "두부"
-        (tmp_path / "day0315").mkdir()
-        assert foldered.wait(LIMIT_S)
-        (tmp_path / "day0315/a.txt").write_text("두부", encoding="utf-8")
-        assert written.wait(LIMIT_S)
-    finally:
-        events.stop()
-    assert (tmp_path / "old.txt", False) not in noticed
-    assert not events._observer.is_alive()
-
-
-def test_inotify_that_never_started_can_be_stopped() -> None:
-    WatchdogEvents().stop()
-
-
-def test_notices_that_the_kernel_dropped_bring_a_scan(tmp_path: Path) -> None:
-    noticed: list[tuple[Path, bool]] = []
-    events = WatchdogEvents()
-    events.start(tmp_path, lambda path, is_folder: noticed.append((path, is_folder)))
-    try:
-        # Just what watchdog does where the kernel says that its queue was full.
-        overflow = InotifyEvent(WatchDescriptor(-1), InotifyConstants.IN_Q_OVERFLOW, 0, b"")
-        InotifyFD.get_instance().handle_event(overflow)
-    finally:
-        events.stop()
-    assert (tmp_path, True) in noticed
-    assert not logging.getLogger(InotifyFD.__module__).handlers
+    _watcher(tmp_path, _no_read, events=FakeFileEvents(), clock=SystemClock()).stop()
 
 
 def test_a_file_that_never_rests_is_read_as_it_stands_after_a_while(scene: Scene) -> None:
@@ -491,12 +447,10 @@ def test_a_memory_folder_that_is_not_mounted_is_no_deletion(tmp_path: Path, left
     root = tmp_path / "unmounted"
     if left == "an empty mount point":
         root.mkdir()
-    watcher = Watcher(
-        root=root,
-        events=FakeFileEvents(),
-        read=_no_read,
+    watcher = _watcher(
+        root,
+        _no_read,
         known=lambda: {"day0315/talk.txt": Signature(10, 1, 1)},
-        clock=FakeClock(),
         settle_seconds=1.0,
         rescan_seconds=3600.0,
     )
@@ -511,15 +465,7 @@ def test_without_notices_the_folder_is_compared_often(tmp_path: Path) -> None:
             raise OSError(28, "inotify watch limit reached")
 
     (tmp_path / "day0315").mkdir()
-    watcher = Watcher(
-        root=tmp_path,
-        events=NoNotices(),
-        read=_no_read,
-        known=dict,
-        clock=FakeClock(),
-        settle_seconds=0.0,
-        rescan_seconds=3600.0,
-    )
+    watcher = _watcher(tmp_path, _no_read, events=NoNotices(), rescan_seconds=3600.0)
     watcher.start()
     watcher.stop()
     assert "inotify watch limit reached" in watcher.fault
@@ -540,15 +486,7 @@ def test_what_was_just_said_does_not_wait_behind_an_import(tmp_path: Path) -> No
             read.append(path)
         return {}
 
-    watcher = Watcher(
-        root=tmp_path,
-        events=FakeFileEvents(),
-        read=take,
-        known=dict,
-        clock=FakeClock(),
-        settle_seconds=0.0,
-        rescan_seconds=0.0,
-    )
+    watcher = _watcher(tmp_path, take)
     for name in ("a", "b", "c"):
         watcher.note(f"day0315/{name}.txt")
     watcher._next_scan = float("inf")
@@ -583,15 +521,7 @@ def test_a_read_within_a_read_leaves_the_files_of_both_alone(tmp_path: Path) -> 
         between()
         return {}
 
-    watcher = Watcher(
-        root=tmp_path,
-        events=FakeFileEvents(),
-        read=take,
-        known=dict,
-        clock=FakeClock(),
-        settle_seconds=0.0,
-        rescan_seconds=0.0,
-    )
+    watcher = _watcher(tmp_path, take)
     for name in ("a", "c"):
         watcher.note(f"day0315/{name}.txt")
     watcher._next_scan = float("inf")
