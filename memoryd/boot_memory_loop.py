@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from memoryd.identity import make_identity, read_manifests
 from memoryd.ledger import ReplayRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from memoryd.clock import Clock
@@ -54,6 +55,12 @@ class BootMemoryLoop:
     def running(self) -> ReplayRow | None:
         """The replay that is under way, or None."""
         return self._running
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Waits for the replay that runs, and lets none begin meanwhile."""
+        with self._lock:
+            yield
 
     def replay(self, trigger: str) -> ReplayRow:
         """Runs one replay; a second one waits for the first.

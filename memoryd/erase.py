@@ -184,7 +184,8 @@ class Eraser:
             )
             plan, taken = None, None
             if row is None or row.state is ErasureState.BEGUN:
-                with self._reading, self._journal.held():
+                # A replay that began before the cut would add an identity that quotes it after.
+                with self._loop.held(), self._reading, self._journal.held():
                     # Files on a volume that is not mounted would bring the conversation back.
                     self._folder.check()
                     self._check(user, conversation_id, resumed=row is not None)

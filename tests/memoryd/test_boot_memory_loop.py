@@ -190,3 +190,14 @@ def test_the_replay_under_way_can_be_seen(home: Home, monkeypatch: pytest.Monkey
     loop.replay("now")
     assert [(row.state, row.trigger) for row in seen if row] == [("running", "now")]
     assert loop.running() is None
+
+
+def test_no_replay_begins_while_the_loop_is_held(home: Home) -> None:
+    loop = _loop(home)
+    replay = threading.Thread(target=loop.replay, args=("schedule",))
+    with loop.held():
+        replay.start()
+        assert loop.running() is None
+        assert loop.identity() is None
+    replay.join(LIMIT_S)
+    assert loop.identity() is not None
