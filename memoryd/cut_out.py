@@ -11,6 +11,7 @@ Replaced means: the other conversations are written beside it in the native form
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -57,6 +58,7 @@ class Cut:
         data: what is to be written.
         turns: what was said in the conversation, as the file has it now.
         others: the conversations that stay.
+        read: digest of the bytes that the plan was made from.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Cut:
     data: bytes = b""
     turns: tuple[loaders.Turn, ...] = ()
     others: tuple[loaders.Conversation, ...] = ()
+    read: bytes = b""
 
 
 def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
@@ -95,13 +98,20 @@ def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
     others = tuple(each for each in held if each.id != conversation_id)
     if gone is None:
         return Cut(path=path, file=file, action=Action.UNCHANGED, others=others)
+    read = _digest(data)
     if not others:
-        return Cut(path=path, file=file, action=Action.REMOVED, turns=gone.turns)
+        return Cut(path=path, file=file, action=Action.REMOVED, turns=gone.turns, read=read)
     for cut in (_lines_without, _list_without):
         rest = cut(path, data, conversation_id)
         if rest is not None and _holds(path, rest, others):
             return Cut(
-                path=path, file=file, action=Action.REWRITTEN, data=rest, turns=gone.turns, others=others
+                path=path,
+                file=file,
+                action=Action.REWRITTEN,
+                data=rest,
+                turns=gone.turns,
+                others=others,
+                read=read,
             )
     written = _native(others)
     target = _free_name(root, path, written)
@@ -118,6 +128,7 @@ def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
         data=written,
         turns=gone.turns,
         others=others,
+        read=read,
     )
 
 
@@ -125,11 +136,19 @@ def carry_out(root: Path, cut: Cut, conversation_id: str) -> None:
     """Does what was planned, each step on disk before the next; done twice it is the same.
 
     Raises:
-        StoreError: the disk refused; the file is as it was.
+        StoreError: the disk refused, or another program has written to the file since; it is as it was.
     """
     if cut.file is None:
         return
     try:
+        if (
+            cut.read
+            and cut.file.exists()
+            and _digest(cut.file.read_bytes()) not in {cut.read, _digest(cut.data)}
+        ):
+            raise StoreError(
+                f"{cut.path} was changed while it was being cut. Erase again: nothing of it is lost."
+            )
         _clean_aside(cut, conversation_id)
         if cut.action is Action.REWRITTEN:
             _write(cut.file, cut.file, cut.data)
@@ -143,6 +162,10 @@ def carry_out(root: Path, cut: Cut, conversation_id: str) -> None:
             f"The conversation could not be cut out of {cut.path}: {error.strerror}. Free the disk or mend its "
             "permissions, then erase again."
         ) from error
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _find(root: Path, path: str) -> Path | None:

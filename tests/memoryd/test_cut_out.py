@@ -10,7 +10,7 @@ import pytest
 
 import loaders
 from memoryd.cut_out import Action, Cut, carry_out, plan_cut
-from memoryd.errors import BadRequestError
+from memoryd.errors import BadRequestError, StoreError
 from memoryd.ingest import printable
 from tests.memoryd.parts import line
 
@@ -206,3 +206,19 @@ def test_a_replacement_never_covers_another_file_and_is_the_same_when_repeated(r
     second = erase(root, EXPORT, data, f"{EXPORT}-1")
     assert first.target == second.target == f"{EXPORT}-2.jsonl"
     assert (root / f"{EXPORT}.jsonl").read_text("utf-8") == "somebody's"
+
+
+@pytest.mark.parametrize("others", [line("남는 말.", conversation="c2"), ""])
+def test_what_another_program_added_meanwhile_is_not_overwritten(root: Path, others: str) -> None:
+    file = root / PATH
+    file.write_text(line("지울 말.", conversation="c1") + others, encoding="utf-8")
+    cut = plan_cut(root, PATH, "c1")
+    with file.open("a", encoding="utf-8") as out:
+        out.write(line("그사이에 온 말.", conversation="c3"))
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match="Erase again"):
+        carry_out(root, cut, "c1")
+    assert file.read_bytes() == before
+    carry_out(root, plan_cut(root, PATH, "c1"), "c1")
+    assert "그사이에 온 말." in file.read_text(encoding="utf-8")
+    assert "지울 말." not in file.read_text(encoding="utf-8")
