@@ -93,7 +93,7 @@ class Loaded:
 
     Attributes:
         format: the short name of the loader that read it; `"chatgpt zip"` and the like for an archive's members.
-        conversations: at least one, each with at least one turn.
+        conversations: at least one, each with at least one turn and an id of its own.
     """
 
     format: str
@@ -134,7 +134,7 @@ def _read(source: Source, loaders: Iterable[Loader]) -> Loaded | None:
     loader = next((loader for loader in loaders if loader.sniff(source)), None)
     if loader is None:
         return None
-    conversations = tuple(one for one in loader.load(source) if one.turns)
+    conversations = tuple(_distinct(one for one in loader.load(source) if one.turns))
     if not conversations:
         raise EmptyFileError("nothing was said in the file yet; it is read again when it changes")
     return Loaded(format=loader.format, conversations=conversations)

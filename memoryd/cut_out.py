@@ -25,7 +25,7 @@ import loaders
 from loaders.decode import decode
 from loaders.native import NativeLoader
 from memoryd.errors import BadRequestError, StoreError
-from memoryd.ingest import distinct, printable
+from memoryd.ingest import printable
 from memoryd.journal import sync_folder, torn_aside
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
         return Cut(path=path, file=None, action=Action.REMOVED)
     try:
         data = file.read_bytes()
-        held = distinct(loaders.load(path, data).conversations)
+        held = loaders.load(path, data).conversations
     except loaders.EmptyFileError:
         return Cut(path=path, file=file, action=Action.UNCHANGED)
     except (loaders.UnreadableError, OSError) as error:
@@ -263,7 +263,7 @@ def _entry_is_of(path: str, entry: str, conversation_id: str) -> bool:
 def _holds(path: str, data: bytes, expected: Sequence[loaders.Conversation]) -> bool:
     """Whether the bytes read as exactly these conversations."""
     try:
-        found = distinct(loaders.load(path, data).conversations)
+        found = loaders.load(path, data).conversations
     except loaders.UnreadableError:
         return False
     return [(each.id, each.title, each.turns) for each in found] == [

@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING
 
 from memoryd.day_files import LeftAloneError, file_name, is_numbered
 from memoryd.errors import BadRequestError
-from memoryd.ingest import distinct
 from memoryd.users import SHARED, owner_of
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Importer:
             StoreError: the disk refused; what was written before stays.
         """
         form = opened.loaded.format
-        for each in distinct(opened.loaded.conversations):
+        for each in opened.loaded.conversations:
             outcome = Outcome(
                 conversation_id=each.id, title=each.title, turns=len(each.turns), notes=each.remarks
             )

@@ -191,7 +191,7 @@ class Ingest:
             mtime: the file's own, seconds since 1970; for the year of its day folder.
         """
         fallback = folder_time(day_of(path), mtime)
-        for conversation in distinct(loaded.conversations):
+        for conversation in loaded.conversations:
             turns = dated(conversation, fallback)
             passages = make_passages(
                 path,
@@ -334,15 +334,3 @@ def _torn(loaded: loaders.Loaded, data: bytes) -> str | None:
     except ValueError:
         return "its last line is cut off and was left out; it is read again when the file changes"
     return None
-
-
-def distinct(conversations: Sequence[loaders.Conversation]) -> list[loaders.Conversation]:
-    """An export that names two conversations alike gives the second another name."""
-    named: dict[str, loaders.Conversation] = {}
-    for conversation in conversations:
-        name, number = conversation.id, 1
-        while name in named:
-            number += 1
-            name = f"{conversation.id}#{number}"
-        named[name] = replace(conversation, id=name)
-    return list(named.values())

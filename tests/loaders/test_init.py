@@ -402,3 +402,13 @@ def test_conversations_that_say_nothing_are_left_out() -> None:
     lines = [{"conversation": "빈", "text": ""}, {"conversation": "찬", "text": "안녕"}]
     data = "\n".join(json.dumps(line) for line in lines).encode()
     assert [one.id for one in load("a.jsonl", data).conversations] == ["찬"]
+
+
+def test_two_conversations_of_one_id_get_one_each() -> None:
+    message = {"a": {"message": {"content": {"parts": ["안녕"]}}}}
+    export = json.dumps([{"conversation_id": "c1", "mapping": message}] * 3)
+    assert [each.id for each in load("conversations.json", export.encode()).conversations] == [
+        "c1",
+        "c1#2",
+        "c1#3",
+    ]
