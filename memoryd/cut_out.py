@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 import loaders
 from loaders.decode import decode
 from loaders.native import NativeLoader
+from memoryd.disk import sync_folder
 from memoryd.errors import BadRequestError, StoreError
 from memoryd.ingest import printable
-from memoryd.journal import sync_folder, torn_aside
+from memoryd.journal import torn_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaders
+from memoryd.disk import UNSAFE, sync_folder
 from memoryd.errors import StoreError
-from memoryd.journal import SAFE_NAME, sync_folder
 from memoryd.memory_folder import MemoryFolder
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def is_numbered(turn: loaders.Turn, conversation_id: str) -> bool:
 
 
 def _safe(text: str) -> str:
-    return SAFE_NAME.sub("_", text)
+    return UNSAFE.sub("_", text)
 
 
 def _name(path: str) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memoryd.chroma.index import SAME_VECTOR
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, MemorydError
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ BUILDING = "building"
 # Asked for themselves before the index is trusted; a smaller memory is asked whole. The rest follows in idle moments.
 SAMPLES = 1000
 ASKED_AT_ONCE = 100
-# Least difference from 1 of the cosine of a vector and itself, as Chroma keeps it.
-SAME_VECTOR = 1e-3
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 0.5

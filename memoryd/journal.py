@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from memoryd.disk import UNSAFE, sync_folder
 from memoryd.errors import StoreError
 from memoryd.memory_folder import MemoryFolder
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_LINE_BYTES = 2**24
-SAFE_NAME = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class Journal:
             StoreError: the disk refused; nothing half-written stays behind.
         """
         when = turns[0].time
-        name = SAFE_NAME.sub("_", conversation_id)
+        name = UNSAFE.sub("_", conversation_id)
         path = f"day{when:%m%d}/{user}/{when:%Y-%m-%d}_{name}.jsonl"
         data = "".join(_line(conversation_id, turn) for turn in turns).encode()
         with self._lock:
@@ -94,7 +93,7 @@ class Journal:
 
     def paths_of(self, conversation_id: str) -> list[str]:
         """The files that were written for a conversation, read yet or not."""
-        name = SAFE_NAME.sub("_", conversation_id)
+        name = UNSAFE.sub("_", conversation_id)
         files = self._folder.root.glob(f"day*/*/????-??-??_{name}.jsonl")
         return sorted(file.relative_to(self._folder.root).as_posix() for file in files)
 
@@ -162,12 +161,3 @@ def _mend_tail(file: Path, out: IO[bytes]) -> None:
 def torn_aside(file: Path) -> Path:
     """Where half a line of a conversation's file is set aside."""
     return file.with_name(f".{file.name}.torn")
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a new name in a folder outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

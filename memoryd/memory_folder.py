@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memoryd.disk import same_one
 from memoryd.errors import StoreError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class MemoryFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._started_on = _identity(root)
+        self._started_on = same_one(root)
 
     def check(self) -> None:
         """Nothing may be written to, or taken for deleted in, another folder of the same name.
@@ -27,17 +28,9 @@ class MemoryFolder:
         Raises:
             StoreError: the folder is gone, or another one stands in its place.
         """
-        now = _identity(self.root)
+        now = same_one(self.root)
         if now is None or now != self._started_on:
             raise StoreError(
                 f"The memory folder {self.root} is not the one that memoryd started on. Mount or move that one "
                 "back, or restart memoryd on this one. What was remembered is kept."
             )
-
-
-def _identity(root: Path) -> tuple[int, int] | None:
-    try:
-        status = root.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

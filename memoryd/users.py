@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memoryd.disk import UNSAFE
 from memoryd.errors import StoreError, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SHARED = ""
 DEFAULT_ORIGIN = "origin"
 ORIGIN_FILE = "origin_id.txt"
-SAFE_NAME = re.compile(r"[^\w.-]+")
 TOKEN_FILE = "origin.token"  # noqa: S105  (a file's name)
 
 
@@ -79,7 +78,7 @@ def origin_id(manifest: Path) -> str:
     except (OSError, UnicodeDecodeError):
         words = []
     # The id names a folder, which must be a plain and visible one.
-    return (SAFE_NAME.sub("_", words[0]).strip(".") if words else "") or DEFAULT_ORIGIN
+    return (UNSAFE.sub("_", words[0]).strip(".") if words else "") or DEFAULT_ORIGIN
 
 
 def _token(file: Path) -> str:

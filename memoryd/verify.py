@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import loaders
+from memoryd.chroma.index import SAME_VECTOR
 from memoryd.errors import IndexUnavailableError
 from memoryd.index_keeper import BUILDING
 from memoryd.ingest import printable
@@ -50,8 +51,6 @@ SAMPLED_VECTORS = 500
 # What seems to differ is looked at again: a notice of a file that has just come may be on its way.
 MORE_LOOKS = 2
 MORE_LOOKS_S = 0.5
-# Two unit vectors of one text may differ by this much after Chroma's arithmetic.
-SAME_VECTOR = 1e-3
 NAMED = 3
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHECK_WORDS = "INSERT INTO lexical (lexical, rank) VALUES ('integrity-check', 0)"
 MEND_WORDS = "INSERT INTO lexical (lexical) VALUES ('rebuild')"
 CHUNK = 2000
-# How far a unit vector's length may be from 1.
+# How far a unit vector's length may be from 1; a torn one's is nowhere near.
 UNIT = 1e-3
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from memoryd.disk import same_one
 from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.ledger.trouble import PRIMARY, REFUSED, store_error
 
@@ -360,7 +361,7 @@ class Database:
         """Of the folder, the file, its log and the log's index."""
         name = self.file.name
         files = (self.file.with_name(each) for each in (name, f"{name}-wal", f"{name}-shm"))
-        return [_identity(self.file.parent), *(_identity(file) for file in files)]
+        return [same_one(self.file.parent), *(same_one(file) for file in files)]
 
     def _failed(self, error: sqlite3.Error, what: str) -> StoreError:
         ours = store_error(self.file, error, what)
@@ -424,11 +425,3 @@ def look_over(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT rowid FROM lexical WHERE lexical MATCH 'x' LIMIT 1").fetchone()
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -10,18 +10,19 @@ Files, turns, passages and words are not carried over: the files are read again.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memoryd.disk import sync_folder
 from memoryd.errors import StoreError
-from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS
+from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS, sound
 from memoryd.ledger.database import TABLES, Database
 from memoryd.ledger.erasures import ErasureState
 from memoryd.ledger.pages import Value, rows
 from memoryd.ledger.trouble import store_error
+from memoryd.ledger.vectors import EMBEDDED_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +33,8 @@ log = logging.getLogger(__name__)
 
 # Made again from the files; every other table is carried over.
 FROM_FILES = frozenset({"files", "conversations", "turns", "passages", "lexical", "outbox"})
-EMBEDDED_TEXTS = "embedded_texts"
 BATCH = 500
 DIGEST_BYTES = 32
-# How far a vector's length may be from 1; a torn one is nowhere near.
-UNIT = 1e-3
 
 Values = tuple[Value, ...]
 
@@ -233,8 +231,6 @@ def _insert(made: Database, table: str, found: Iterator[Values], carried: dict[s
 
 def _is_vector(values: Values) -> bool:
     """(embedder, key, float32 blob of unit length): a torn page's rest would be found near things at random."""
-    import numpy as np
-
     if len(values) != 3:
         return False
     embedder, key, vector = values
@@ -242,8 +238,7 @@ def _is_vector(values: Values) -> bool:
         return False
     if len(key) != DIGEST_BYTES or not vector or len(vector) % 4:
         return False
-    with np.errstate(all="ignore"):
-        return bool(abs(float(np.linalg.norm(np.frombuffer(vector, "<f4"))) - 1.0) < UNIT)
+    return sound([vector], len(vector) // 4)[0]
 
 
 def _is_setting(values: Values) -> bool:
@@ -303,15 +298,7 @@ def _set_aside(file: Path, fresh: Path, when: datetime) -> Path:
     for old, new in zip(_with_log(file)[:3], _with_log(kept)[:3], strict=True):
         with suppress(FileNotFoundError):
             old.rename(new)
-    _sync(file.parent)
+    sync_folder(file.parent)
     fresh.rename(file)
-    _sync(file.parent)
+    sync_folder(file.parent)
     return kept
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

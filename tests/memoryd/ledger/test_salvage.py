@@ -285,7 +285,7 @@ def test_two_damaged_ledgers_in_one_second_are_both_kept(made: Made) -> None:
 
 def test_a_kill_while_it_is_recovered_begins_again(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made.tear(0)
-    for step in ("_insert_by_shape", "_set_aside", "_sync"):
+    for step in ("_insert_by_shape", "_set_aside", "sync_folder"):
         with monkeypatch.context() as patch:
 
             def killed(*_: object) -> None:
