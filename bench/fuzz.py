@@ -227,7 +227,7 @@ def _work(
     read: Callable[[str, bytes], Loaded],
 ) -> None:
     """A worker's whole life: rounds of mutations and of hypothesis's cases by turns, and a report now and then."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _limit_memory()
     tally = Tally()
     reported = time.monotonic()
 
@@ -293,8 +293,14 @@ def _confirmed(case: Case, finding: Finding, read: Callable[[str, bytes], Loaded
 
 
 def _again(report: Connection, case: Case, read: Callable[[str, bytes], Loaded]) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _limit_memory()
     report.send(examined(case, read))
+
+
+def _limit_memory() -> None:
+    """Caps this process at what it began with, which is its parent's and no case's doing, and MEMORY_BYTES more."""
+    begun = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (begun + MEMORY_BYTES, begun + MEMORY_BYTES))
 
 
 def _write_down(place: Path, case: Case) -> None:

@@ -83,7 +83,7 @@ class Conversation:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Source:
     """A file's bytes and its name (`day0315/talk.txt`), which only breaks ties: content decides.
 

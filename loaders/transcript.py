@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from loaders.assemble import Utterance, assemble, own_id, without_blank_edges
 from loaders.base import Role
@@ -71,12 +72,12 @@ class TranscriptLoader:
 
     def sniff(self, source: Source) -> bool:
         """Whether lines of the text are speakers' labels."""
-        return bool(_labels((source.text or "").split("\n")))
+        return bool(_labels_of(source))
 
     def load(self, source: Source) -> list[Conversation]:
         """One conversation, every line of the file in one of its turns."""
         lines = (source.text or "").split("\n")
-        labels = _labels(lines)
+        labels = _labels_of(source)
         ends = [label.line for label in labels[1:]] + [len(lines)]
         roles = {name: _role(name) for name in {label.name for label in labels}}
         said = (
@@ -88,6 +89,16 @@ class TranscriptLoader:
             for label, end in zip(labels, ends, strict=True)
         )
         return [assemble(own_id(source), chain([_before(lines, labels)], said))]
+
+
+# What sniffing has worked out, for loading the same source right after; it goes with the source.
+_WORKED_OUT: Final[WeakKeyDictionary[Source, list[_Label]]] = WeakKeyDictionary()
+
+
+def _labels_of(source: Source) -> list[_Label]:
+    if source not in _WORKED_OUT:
+        _WORKED_OUT[source] = _labels((source.text or "").split("\n"))
+    return _WORKED_OUT[source]
 
 
 def _labels(lines: list[str]) -> list[_Label]:
