@@ -67,7 +67,8 @@ class ChromaServer:
     The child's parent-death signal follows the thread that forked it, so that one thread lives as long as this.
 
     Attributes:
-        failed_starts: children in a row that ended before they answered: what a torn folder makes of them.
+        failed_starts: children in a row that ended or hung at the start or over the first questions: what a torn
+            folder makes of them.
         starts: children that have answered; each may hold something else than the one before it.
     """
 
@@ -124,34 +125,39 @@ class ChromaServer:
         # tenth of a second of work, and the daemon's first questions had to wait for that.
         with httpx.Client(verify=False, trust_env=False, timeout=HEARTBEAT_TIMEOUT_S) as client:  # noqa: S501
             while not self._stopping.is_set():
-                code, lived = self._one_child(folder, client)
-                if lived > STEADY_S or code == -signal.SIGKILL:
+                code, well = self._one_child(folder, client)
+                if well:
                     self.failed_starts = 0
                     pause = FIRST_PAUSE_S
                 else:
-                    # It did not start, or fell over the first questions: torn files do either.
                     self.failed_starts += 1
                 if not self._stopping.is_set():
                     log.warning("chroma ended with code %s; it starts again in %g s", code, pause)
                     self._stopping.wait(pause)
                     pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _one_child(self, folder: Path, client: httpx.Client) -> tuple[int, float]:
-        """Starts a child and stays with it; returns its exit code and for how long it answered, in seconds."""
+    def _one_child(self, folder: Path, client: httpx.Client) -> tuple[int, bool]:
+        """Starts a child and stays with it; returns its exit code, and whether its folder is beyond suspicion.
+
+        Torn files keep a child from starting, or have it fall or hang over the first questions. One that answered for
+        a while, or that somebody else killed, was not at fault.
+        """
         port = _free_port()
         process = self._process = self._spawn(folder, port)
         heartbeat = f"http://127.0.0.1:{port}/api/v2/heartbeat"
-        if self._await_heartbeat(process, client, heartbeat):
+        answered = self._await_heartbeat(process, client, heartbeat)
+        if answered:
             self._url = f"http://127.0.0.1:{port}"
             self.starts += 1
             self._up.set()
             log.info("chroma serves %s", folder.name)
         else:
             _end(process)
-        answered = time.monotonic()
-        code = self._watch_over(process, client, heartbeat)
+        since = time.monotonic()
+        code, hung = self._watch_over(process, client, heartbeat)
         self._up.clear()
-        return code, time.monotonic() - answered
+        steady = time.monotonic() - since > STEADY_S
+        return code, answered and (steady or (code == -signal.SIGKILL and not hung))
 
     def _spawn(self, folder: Path, port: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "memoryd.chroma.child", str(folder), str(port), str(os.getpid())]
@@ -174,18 +180,26 @@ class ChromaServer:
                 return True
         return False
 
-    def _watch_over(self, process: subprocess.Popen[bytes], client: httpx.Client, heartbeat: str) -> int:
-        """Waits for a child's end, and ends one that says nothing for too long. Returns its exit code."""
+    def _watch_over(
+        self, process: subprocess.Popen[bytes], client: httpx.Client, heartbeat: str
+    ) -> tuple[int, bool]:
+        """Waits for a child's end, and ends one that says nothing for too long.
+
+        Returns:
+            Its exit code, and whether it was ended so.
+        """
         heard = time.monotonic()
+        hung = False
         while True:
             try:
-                return process.wait(LIVENESS_EVERY_S)
+                return process.wait(LIVENESS_EVERY_S), hung
             except subprocess.TimeoutExpired:
                 pass
             if self._stopping.is_set() or _beats(client, heartbeat):
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENCE_LIMIT_S:
                 log.warning("chroma has said nothing for %g s and is killed", SILENCE_LIMIT_S)
+                hung = True
                 process.kill()
 
 

@@ -186,7 +186,38 @@ def test_a_child_that_hangs_is_killed_and_another_one_answers(
     assert until(lambda: not alive(first))
     assert until(lambda: server.starts == starts + 1)
     assert httpx.get(f"{server.url(PATIENCE_S)}/api/v2/heartbeat").is_success
+    # Torn files can have it hang over the first questions; one that had answered for a minute would not count.
+    assert server.failed_starts == 1
+
+
+def test_a_child_that_hung_after_a_steady_life_is_no_failed_start(
+    server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "STEADY_S", 0.0)
+    monkeypatch.setattr(server_module, "HEARTBEAT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(server_module, "SILENCE_LIMIT_S", 0.2)
+    monkeypatch.setattr(server_module, "LIVENESS_EVERY_S", 0.1)
+    server.start(tmp_path / "g0001")
+    server.url(PATIENCE_S)
+    os.kill(pid_of(server), signal.SIGSTOP)
+    assert until(lambda: server.starts == 2)
     assert server.failed_starts == 0
+
+
+def test_a_child_that_hangs_at_its_start_counts_although_the_supervisor_had_to_kill_it(
+    server: ChromaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a review: any SIGKILL set the count back, so that a folder on which Chroma hangs was kept for ever."""
+    monkeypatch.setattr(server_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(server_module, "START_LIMIT_S", 0.3)
+    monkeypatch.setattr(server_module, "STOP_LIMIT_S", 0.3)
+
+    def deaf(_folder: Path, _port: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; exec sleep 60"])
+
+    monkeypatch.setattr(server, "_spawn", deaf)
+    server.start(tmp_path / "g0001")
+    assert until(lambda: server.failed_starts >= 2)
 
 
 def test_no_file_of_chromas_grows_past_the_limit(tmp_path: Path) -> None:
