@@ -59,7 +59,7 @@ class IndexKeeper:
         folder: where generations live, one folder each.
         open_index: makes the index of a generation number.
         fingerprint: what passages, vectors and words are made with now.
-        files_waiting: how many files are yet to be read.
+        catching_up: whether there are files that nobody has tried to read yet.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class IndexKeeper:
         folder: Path,
         fingerprint: str,
         batch_size: int,
-        files_waiting: Callable[[], int],
+        catching_up: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._server = server
@@ -81,7 +81,7 @@ class IndexKeeper:
         self._folder = folder
         self._fingerprint = fingerprint
         self._batch_size = batch_size
-        self._files_waiting = files_waiting
+        self._catching_up = catching_up
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -298,7 +298,7 @@ class IndexKeeper:
             self._ledger.setting(BUILDING)
             and not self._ledger.outbox.count()
             and not self._ledger.files.stale()
-            and not self._files_waiting()
+            and not self._catching_up()
         ):
             self._ledger.remember(BUILDING, "")
             log.info("generation %d of the vector index is whole", self.generation)

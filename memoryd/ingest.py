@@ -138,6 +138,23 @@ class Ingest:
                 waiting = []
         return failed | self._store_all(waiting, between)
 
+    def give_up(self, path: str, reason: str) -> None:
+        """Lists a file that could not be brought in, to be looked at again; what was read from it earlier stays.
+
+        Raises:
+            StoreError: the ledger refused it, or the memory folder is not there: the fault was not the file's.
+        """
+        self._folder.check()
+        name = printable(path)
+        try:
+            status = (self._memory / path).lstat()
+        except OSError:
+            return
+        known = self._ledger.files.get(name)
+        if known is None or known.reason != reason or known.signature.mtime_ns != AGAIN:
+            row = _again(self._row(name, Signature.of(status)))
+            self._refuse(row, FileState.QUARANTINED, reason, None)
+
     def _read(self, path: str) -> _ReadFile | None:
         """Reads and cuts one file; None where there is nothing left to do for it.
 
@@ -311,12 +328,12 @@ def read_file(file: Path, expected: Signature) -> bytes:
     with os.fdopen(descriptor, "rb") as opened:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode) or Signature.of(before) != expected:
-            raise UnsettledError(file)
+            raise UnsettledError("it changes all the time")
         data = opened.read(expected.size)
         after = os.fstat(descriptor)
     grew = after.st_size > expected.size
     if len(data) < expected.size or (Signature.of(after) != expected and not grew):
-        raise UnsettledError(file)
+        raise UnsettledError("it changes all the time")
     return data
 
 

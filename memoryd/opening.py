@@ -86,7 +86,7 @@ def open_memory(
     )
     reading = threading.RLock()
     watcher = _watcher(config, ingest, ledger, clock, reading)
-    keeper = _index_keeper(config, ledger, embedder, ingest.fingerprint, watcher.waiting)
+    keeper = _index_keeper(config, ledger, embedder, ingest.fingerprint, watcher.catching_up)
     recall = Recall(
         ledger=ledger,
         embedder=embedder,
@@ -172,6 +172,10 @@ def _watcher(
         with reading:
             return ingest.read(paths, between)
 
+    def give_up(path: str, reason: str) -> None:
+        with reading:
+            ingest.give_up(path, reason)
+
     settings = config.watch
     mounted = network_file_system(config.paths.memory)
     if mounted:
@@ -182,6 +186,7 @@ def _watcher(
         root=config.paths.memory,
         events=NoEvents() if mounted else WatchdogEvents(),
         read=read,
+        give_up=give_up,
         known=ledger.files.known,
         clock=clock,
         settle_seconds=settings.settle_seconds,
@@ -190,7 +195,7 @@ def _watcher(
 
 
 def _index_keeper(
-    config: Config, ledger: Ledger, embedder: Embedder, fingerprint: str, files_waiting: Callable[[], int]
+    config: Config, ledger: Ledger, embedder: Embedder, fingerprint: str, catching_up: Callable[[], bool]
 ) -> IndexKeeper:
     store = config.store
     server: ChromaServer | RemoteChroma = (
@@ -213,7 +218,7 @@ def _index_keeper(
         folder=config.paths.state / "chroma",
         fingerprint=fingerprint,
         batch_size=store.batch_size,
-        files_waiting=files_waiting,
+        catching_up=catching_up,
     )
 
 

@@ -4,7 +4,8 @@
     scan at start, every hour, and after notices were lost ─┘
 
 A file is settled once its size and times have stayed the same for `settle_seconds`. One that never stays the same,
-as a log does, is read as it stands after two minutes.
+as a log does, is read as it stands after two minutes. One that can't be brought in is listed with its reason and
+tried again; nobody waits for it.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Watcher:
     Args:
         read: brings the ledger up to date with paths; returns those that it could not, with why. It calls its
             second argument now and then on the way, so that what is urgent can go between.
+        give_up: lists a path that could not be brought in, with the reason; raises `StoreError` where the fault is
+            not the file's.
         known: what the ledger has read, path → signature.
         settle_seconds: how long a file must stay the same.
         rescan_seconds: between two comparisons of the whole folder; 0 for never.
@@ -75,6 +78,7 @@ class Watcher:
         root: Path,
         events: FileEvents,
         read: Read,
+        give_up: Callable[[str, str], None],
         known: Callable[[], dict[str, Signature]],
         clock: Clock,
         settle_seconds: float,
@@ -83,6 +87,7 @@ class Watcher:
         self._root = root
         self._events = events
         self._read = read
+        self._give_up = give_up
         self._known = known
         self._clock = clock
         self._settle = settle_seconds
@@ -91,6 +96,8 @@ class Watcher:
         self._pending: dict[str, _Pending] = {}
         self._urgent: deque[str] = deque()
         self._in_hand: set[str] = set()
+        # Found by a scan, and neither brought in nor given up since.
+        self._untried: set[str] = set()
         self._scans_asked = 0
         self._folder = MemoryFolder(root)
         self._next_scan = float("-inf")
@@ -141,6 +148,11 @@ class Watcher:
         """The paths that are noticed and not yet read."""
         with self._lock:
             return set(self._pending)
+
+    def catching_up(self) -> bool:
+        """Whether there are files that a scan has found, or is to find, and that nobody has tried to read yet."""
+        with self._lock:
+            return not self.scanned or bool(self._untried)
 
     def _compared(self) -> tuple[dict[str, Signature], dict[str, Signature]]:
         """What the ledger has read, and what is on disk."""
@@ -200,7 +212,7 @@ class Watcher:
         now = self._clock.monotonic()
         with self._lock:
             times = [pending.due for pending in self._pending.values()]
-        if self.scanned and not times:
+        if not self.catching_up():
             self.idle.set()
         return max(0.0, min([*times, self._next_scan]) - now)
 
@@ -251,6 +263,7 @@ class Watcher:
                 old_enough = signature is None or age - signature.mtime_ns / 1e9 >= self._settle
                 due = now if old_enough else now + self._settle
                 self._pending.setdefault(path, _Pending(signature, due, now))
+                self._untried.add(path)
             self.scanned = asked == self._scans_asked
         if changed or gone:
             log.info(
@@ -299,21 +312,32 @@ class Watcher:
         for path, error in failed.items():
             if isinstance(error, StoppingError):
                 continue
-            if isinstance(error, UnsettledError):
+            waited = self._clock.monotonic() - taken[path].since
+            if isinstance(error, UnsettledError) and waited < LONGEST_WAIT_S:
                 self.note(path)
-                continue
-            log.error(
-                "%s could not be read in; it is tried again in %g s", path, RETRY_SECONDS, exc_info=error
-            )
-            due = self._clock.monotonic() + RETRY_SECONDS
-            fault = f"{printable(path)}: {error}"
-            with self._lock:
-                self._pending[path] = _Pending(self._signature(path), due, taken[path].since, fault)
+            else:
+                self._failed(path, error, taken[path])
         with self._lock:
             for path in taken.keys() - failed.keys():
+                self._untried.discard(path)
                 # A notice that came meanwhile has put another entry there; that one stays.
                 if self._pending.get(path) is taken[path]:
                     del self._pending[path]
+
+    def _failed(self, path: str, error: Exception, before: _Pending) -> None:
+        """Has a file that could not be brought in tried again, and lists it, so that nobody waits for it."""
+        fault = f"{printable(path)}: {error}"
+        if fault != before.fault:
+            log.error("%s could not be read in; it is tried again", path, exc_info=error)
+        due = self._clock.monotonic() + RETRY_SECONDS
+        with self._lock:
+            self._pending[path] = _Pending(self._signature(path), due, before.since, fault)
+        try:
+            self._give_up(path, f"it can't be brought in ({error}); it is tried again")
+        except StoreError:
+            return  # nobody's fault but the ledger's or the folder's, which say so themselves
+        with self._lock:
+            self._untried.discard(path)
 
     def _between(self) -> None:
         """What was just said must not wait behind an import.

@@ -242,7 +242,8 @@ def _move_file(connection: sqlite3.Connection, path: str, target: str) -> None:
     if target != path:
         _remove_file(connection, target)
     connection.execute(
-        "UPDATE files SET path = ?, size = -1, reason = NULL, line = NULL WHERE path = ?", (target, path)
+        "UPDATE files SET path = ?, size = -1, mtime_ns = 0, reason = NULL, line = NULL WHERE path = ?",
+        (target, path),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from memoryd.ledger.rows import FileRow, FileState, Signature, TurnRow
+from memoryd.ledger.rows import AGAIN, FileRow, FileState, Signature, TurnRow
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from memoryd.ledger.rows import ConversationRow, NewFile, NewPassage
 
 TURN_COLUMNS = "c.conversation_id, t.idx, t.turn_id, t.role, t.speaker, t.time, t.text, t.citations"
+# A negative size marks a file that is to be read again, all of it; a time that no file has, one that could not be.
+MARK_STALE = "UPDATE files SET size = -1, mtime_ns = 0"
+TRIED = Signature(AGAIN, AGAIN, AGAIN)
 FILES = """
     SELECT f.*, (SELECT count(*) FROM passages p WHERE p.file = f.id) AS passages,
            (SELECT count(*) FROM turns t JOIN conversations c ON t.conversation = c.id WHERE c.file = f.id) AS turns
@@ -88,17 +91,23 @@ class FileStore:
     def refuse(self, row: FileRow, day: str) -> None:
         """Lists a file that can't be read, with its reason; what was read from it earlier stays.
 
-        A file marked stale sends what stays to Chroma: a new generation must hold it too.
+        A file marked stale sends what stays to Chroma: a new generation must hold it too. It stays marked, and nobody
+        waits for it any more: once it can be read, all of it is written anew.
         """
         with self._database.write() as connection:
-            old = connection.execute("SELECT id, size FROM files WHERE path = ?", (row.path,)).fetchone()
-            _put_file(connection, row, day)
-            if old is not None and old["size"] < 0:
-                connection.execute(
+            old = connection.execute(
+                "SELECT id, size, mtime_ns FROM files WHERE path = ?", (row.path,)
+            ).fetchone()
+            stale = old is not None and old["size"] < 0
+            tried = stale and old["mtime_ns"] == AGAIN
+            if stale and not tried:
+                cursor = connection.execute(
                     """INSERT INTO outbox (passage_id, owner)
                        SELECT passage_id, owner FROM passages WHERE file = ? ORDER BY id""",
                     (old["id"],),
                 )
+                tried = cursor.rowcount > 0
+            _put_file(connection, replace(row, signature=TRIED) if tried else row, day)
 
     def remove(self, path: str) -> bool:
         """Takes a file and all that came from it out; says whether it was there."""
@@ -113,12 +122,16 @@ class FileStore:
     def mark_all_stale(self) -> None:
         """Makes every file be read again at the next scan; recall goes on with what is there."""
         with self._database.write() as connection:
-            connection.execute("UPDATE files SET size = -1")
+            connection.execute(MARK_STALE)
 
     def stale(self) -> int:
-        """How many files wait to be read again."""
+        """How many files wait to be read again, but for those that can't be."""
         with self._database.read() as connection:
-            return int(connection.execute("SELECT count(*) FROM files WHERE size < 0").fetchone()[0])
+            return int(
+                connection.execute(
+                    "SELECT count(*) FROM files WHERE size < 0 AND mtime_ns != ?", (AGAIN,)
+                ).fetchone()[0]
+            )
 
     def known(self) -> dict[str, Signature]:
         """Path → signature of every file, as last read."""

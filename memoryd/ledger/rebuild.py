@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.audit import CHUNK, MEND_WORDS, sound
+from memoryd.ledger.files import MARK_STALE
 
 if TYPE_CHECKING:
     from memoryd.ledger.database import Database
@@ -24,7 +25,7 @@ def begin_rebuild(database: Database, embedder: str, dimension: int, *, embed: b
         dimension: of its vectors.
     """
     with database.write() as connection:
-        connection.execute("UPDATE files SET size = -1")
+        connection.execute(MARK_STALE)
         # First the index of the words is made to agree with its rows: a row can't be taken out of another index.
         connection.execute(MEND_WORDS)
         connection.execute("DELETE FROM lexical WHERE rowid NOT IN (SELECT id FROM passages)")

@@ -13,8 +13,9 @@ import pytest
 from memoryd import index_keeper
 from memoryd.errors import IndexDamagedError, IndexUnavailableError
 from memoryd.index_keeper import IndexKeeper
+from memoryd.ledger import FileState
 from memoryd.testing import FakeVectorIndex
-from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, vector, waiting
+from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, row, vector, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class Bench:
     folder: Path
     server: FakeServer = field(default_factory=FakeServer)
     indexes: dict[int, FakeVectorIndex] = field(default_factory=dict)
-    files_waiting: int = 0
+    catching_up: bool = False
     keepers: list[IndexKeeper] = field(default_factory=list)
 
     def keeper(self, *, fingerprint: str = "pipeline 1", batch_size: int = 2) -> IndexKeeper:
@@ -70,7 +71,7 @@ class Bench:
             folder=self.folder,
             fingerprint=fingerprint,
             batch_size=batch_size,
-            files_waiting=lambda: self.files_waiting,
+            catching_up=lambda: self.catching_up,
         )
         self.keepers.append(made)
         return made
@@ -290,15 +291,15 @@ def test_building_goes_on_after_a_restart(bench: Bench) -> None:
     assert bench.held(2) == ALL
 
 
-def test_building_is_not_over_while_files_wait_to_be_read(bench: Bench) -> None:
+def test_building_is_not_over_while_files_are_yet_to_be_tried(bench: Bench) -> None:
     read_all(bench)
-    bench.files_waiting = 1
+    bench.catching_up = True
     keeper = bench.keeper()
     keeper.start()
     keeper.rebuild()
     until(lambda: not bench.ledger.outbox.count() and bench.held(2) == ALL)
     assert keeper.degraded() == "the vector index is being made anew (4 of 4 passages)"
-    bench.files_waiting = 0
+    bench.catching_up = False
     until(lambda: keeper.degraded() is None)
 
 
@@ -364,6 +365,17 @@ def test_another_pipeline_marks_every_file_stale_and_begins_a_generation(bench: 
     until(keeper.proven.is_set)
     assert str(keeper.degraded()).startswith("the vector index is being made anew")
     read_all(bench)
+    until(lambda: keeper.degraded() is None)
+    assert bench.held(2) == ALL
+
+
+def test_a_file_that_cant_be_read_keeps_no_generation_from_being_whole(bench: Bench) -> None:
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper(fingerprint="pipeline 2")
+    keeper.start()
+    put(bench.ledger, PATH, "one", "two", "three")
+    bench.ledger.files.refuse(row(OWN, owner="jihoon", state=FileState.QUARANTINED), "day0315")
     until(lambda: keeper.degraded() is None)
     assert bench.held(2) == ALL
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memoryd.day_folder import FORWARD, folder_time
 from memoryd.errors import StoreError
 from memoryd.ingest import UnsettledError, read_file
-from memoryd.ledger import FileRow, FileState, Signature
+from memoryd.ledger import AGAIN, FileRow, FileState, Signature
 from tests.memoryd.parts import Home, line
 
 if TYPE_CHECKING:
@@ -287,6 +287,30 @@ def test_a_file_that_is_rewritten_while_it_is_read_is_left_for_later(
     assert home.ledger.files.list() == []
     home.read("day0315/a.txt")
     assert home.said() == [other]
+
+
+def test_a_file_that_could_not_be_brought_in_says_so_and_keeps_what_it_had(home: Home) -> None:
+    home.remember("day0315/a.txt", "하나.")
+    home.ingest.give_up("day0315/a.txt", "the embedder choked on it")
+    (listed,) = home.ledger.files.list()
+    assert (listed.state, listed.reason) == (FileState.QUARANTINED, "the embedder choked on it")
+    assert listed.signature.mtime_ns == AGAIN
+    assert home.said() == ["하나."]
+    home.read("day0315/a.txt")
+    (listed,) = home.ledger.files.list()
+    assert (listed.state, listed.reason) == (FileState.INDEXED, None)
+
+
+def test_a_file_that_is_gone_by_now_is_not_listed(home: Home) -> None:
+    home.ingest.give_up("day0315/a.txt", "the embedder choked on it")
+    assert home.ledger.files.list() == []
+
+
+def test_no_file_is_blamed_for_a_memory_folder_that_is_gone(home: Home) -> None:
+    home.put("day0315/a.txt", "하나.")
+    home.root.rename(home.folder / "away")
+    with pytest.raises(StoreError, match="memory folder"):
+        home.ingest.give_up("day0315/a.txt", "the embedder choked on it")
 
 
 def test_a_link_put_in_a_files_place_is_not_followed(home: Home, tmp_path: Path) -> None:

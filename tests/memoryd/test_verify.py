@@ -76,6 +76,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         root=home.root,
         events=FakeFileEvents(),
         read=home.ingest.read,
+        give_up=home.ingest.give_up,
         known=home.ledger.files.known,
         clock=FakeClock(),
         settle_seconds=0,

@@ -46,6 +46,7 @@ class Scene:
     known: dict[str, Signature] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
+    listed: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.root.mkdir()
@@ -53,6 +54,7 @@ class Scene:
             root=self.root,
             events=self.events,
             read=self._read,
+            give_up=self._give_up,
             known=lambda: dict(self.known),
             clock=self.clock,
             settle_seconds=SETTLE,
@@ -85,6 +87,12 @@ class Scene:
             else:
                 self.known.pop(path, None)
         return {path: self.fails[path] for path in paths if path in self.fails}
+
+    def _give_up(self, path: str, reason: str) -> None:
+        error = self.fails[path]
+        if isinstance(error, StoreError):
+            raise error
+        self.listed[path] = reason
 
 
 @pytest.fixture
@@ -274,6 +282,57 @@ def test_a_file_that_fails_keeps_no_other_from_being_read(scene: Scene, error: E
     assert scene.watcher.waiting() == 1
 
 
+def test_a_file_that_always_fails_is_listed_and_nobody_waits_for_it(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by a review: one such file kept the replay waiting, and the index being made anew, for ever."""
+    scene.put("day0315/a.txt")
+    scene.fails["day0315/a.txt"] = ValueError("no such thing")
+    assert scene.watcher.catching_up()
+    assert scene.steps() == ["day0315/a.txt"]
+    assert scene.listed == {"day0315/a.txt": "it can't be brought in (no such thing); it is tried again"}
+    assert not scene.watcher.catching_up()
+    assert scene.watcher.idle.is_set()
+    assert scene.steps(RETRY_SECONDS) == ["day0315/a.txt"]
+    assert scene.watcher.fault == "day0315/a.txt: no such thing"
+    assert len(caplog.records) == 1
+    scene.fails.clear()
+    assert scene.steps(RETRY_SECONDS) == ["day0315/a.txt"]
+    assert scene.watcher.fault == ""
+
+
+def test_what_the_ledger_refuses_is_waited_for(scene: Scene) -> None:
+    scene.put("day0315/a.txt")
+    scene.fails["day0315/a.txt"] = StoreError("the disk is full")
+    scene.steps()
+    assert scene.watcher.catching_up()
+    assert scene.listed == {}
+    scene.fails.clear()
+    scene.steps(RETRY_SECONDS)
+    assert not scene.watcher.catching_up()
+
+
+def test_a_file_that_always_changes_while_it_is_read_is_listed_after_a_while(scene: Scene) -> None:
+    scene.put("day0315/a.txt")
+    scene.fails["day0315/a.txt"] = UnsettledError("it changes all the time")
+    for _ in range(round(LONGEST_WAIT_S / SETTLE)):
+        scene.steps(SETTLE)
+    assert scene.watcher.catching_up()
+    scene.steps(SETTLE)
+    assert "it changes all the time" in scene.listed["day0315/a.txt"]
+    assert not scene.watcher.catching_up()
+
+
+def test_a_file_that_keeps_growing_is_waited_for_once(scene: Scene) -> None:
+    scene.events.happen(scene.put("day0315/log.txt", age_s=0.0))
+    scene.steps(SETTLE)
+    scene.steps(SETTLE)
+    scene.events.happen(scene.put("day0315/log.txt", "그리고 또.", age_s=0.0))
+    scene.steps()
+    assert scene.watcher.waiting() == 1
+    assert not scene.watcher.catching_up()
+
+
 def test_idle_is_set_when_everything_is_read(scene: Scene) -> None:
     scene.put("day0315/a.txt", age_s=0.0)
     scene.steps()
@@ -297,6 +356,7 @@ def _watch(home: Home, clock: FakeClock) -> Watcher:
         root=home.root,
         events=FakeFileEvents(),
         read=home.ingest.read,
+        give_up=home.ingest.give_up,
         known=home.ledger.files.known,
         clock=clock,
         settle_seconds=0.0,
@@ -340,6 +400,10 @@ def _no_read(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exc
     return {}
 
 
+def _no_fault(path: str, reason: str) -> None:
+    raise AssertionError(f"{path}: {reason}")
+
+
 def _watcher(
     root: Path,
     read: Read,
@@ -354,6 +418,7 @@ def _watcher(
         root=root,
         events=events or FakeFileEvents(),
         read=read,
+        give_up=_no_fault,
         known=known,
         clock=clock or FakeClock(),
         settle_seconds=settle_seconds,

@@ -184,6 +184,7 @@ class StandIn:
             root=paths.memory,
             events=FakeFileEvents(),
             read=ingest.read,
+            give_up=ingest.give_up,
             known=self.ledger.files.known,
             clock=self.clock,
             settle_seconds=0,

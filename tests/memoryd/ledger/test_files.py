@@ -175,6 +175,21 @@ def test_what_a_stale_and_now_damaged_file_had_goes_into_the_new_generation_too(
     assert waiting(ledger) == [(passage_id(PATH, "one"), "", True)]
 
 
+def test_a_stale_file_that_could_not_be_read_is_written_anew_once_it_can_be(ledger: Ledger) -> None:
+    """Nobody waits for it, and what it had is sent once; but it was made by the pipeline from before."""
+    put(ledger, PATH, "one")
+    ledger.files.mark_all_stale()
+    for _ in range(2):
+        empty_outbox(ledger)
+        ledger.files.refuse(row(PATH, state=FileState.QUARANTINED), "day0315")
+        assert ledger.files.stale() == 0
+    assert waiting(ledger) == []
+    put(ledger, PATH, "one")
+    assert waiting(ledger) == [(passage_id(PATH, "one"), "", True)]
+    ledger.files.mark_all_stale()
+    assert ledger.files.stale() == 1
+
+
 def test_refusing_a_file_that_is_up_to_date_sends_nothing(ledger: Ledger) -> None:
     put(ledger, PATH, "one")
     empty_outbox(ledger)
