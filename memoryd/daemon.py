@@ -10,13 +10,14 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llm import ModelSettings, State, make_runner
 from memoryd.clock import SystemClock
 from memoryd.errors import (
     AlreadyRunningError,
     EmbedderError,
+    LedgerDamagedError,
     MemorydError,
     NotReadyError,
     ReplayError,
@@ -47,6 +48,10 @@ BUNDLED = "bundled"
 BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
 STOP_LIMIT_S = 3.0
+# Between two tries of a step of the boot that the ledger refused.
+RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +187,9 @@ class Daemon:
             self._ledger_part(),
             self._manifest_part(),
             self._opened("embedder", self._memory is not None),
-            self._index_part(),
+            _looked_at("index", self._index_part),
             self._watcher_part(),
-            self._replay_part(),
+            _looked_at("replay", self._replay_part),
             *[Part(name="built-in model", state="failed", detail=why) for why in self._built_in_faults()],
         ]
 
@@ -204,11 +209,19 @@ class Daemon:
         ledger = self._ledger_keeper.open()
         if ledger is None:
             return
-        try:
-            finish_erasures(ledger, self.config.paths, self.journal, self.clock)
-        except MemorydError:
-            log.exception("an erasure that was cut short can't be finished; the next start tries again")
-        self._loop = BootMemoryLoop(
+        # From here on: damage that the next steps meet is recovered from while they wait.
+        self._ledger_keeper.watch(self._read_everything_again)
+
+        def finish() -> None:
+            try:
+                finish_erasures(ledger, self.config.paths, self.journal, self.clock)
+            except LedgerDamagedError:
+                raise
+            except MemorydError:
+                log.exception("an erasure that was cut short can't be finished; the next start tries again")
+
+        self._insist(finish)
+        loop = self._loop = BootMemoryLoop(
             ledger=ledger,
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
@@ -216,33 +229,54 @@ class Daemon:
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        if self._loop.identity() is None:
+        if self._insist(loop.identity) is None:
             # One from before serves until the first scan is done: a long life takes long to replay.
             self._replay("boot")
         try:
-            memory = open_memory(
-                self.config,
-                ledger=ledger,
-                loop=self._loop,
-                users=self.users,
-                journal=self.journal,
-                generators=self.generators,
-                clock=self.clock,
-                saved=self.remembered,
+            memory = self._insist(
+                lambda: open_memory(
+                    self.config,
+                    ledger=ledger,
+                    loop=loop,
+                    users=self.users,
+                    journal=self.journal,
+                    generators=self.generators,
+                    clock=self.clock,
+                    saved=self.remembered,
+                )
             )
         except MemorydError as error:
             log.exception("the memory can't be opened")
             self._faults["embedder"] = str(error)
             return
-        if self._stopping.is_set():
+        if memory is None or self._stopping.is_set():
             return
         self._memory = memory
-        memory.keeper.start()
+        self._insist(memory.keeper.start)
+        if self._stopping.is_set():
+            return
         memory.watcher.start()
         memory.schedule.start()
-        self._ledger_keeper.watch(self._read_everything_again)
         log.info("the memory is open")
         self._replay_after_first_scan(memory.watcher)
+
+    def _insist(self, step: Callable[[], Result]) -> Result | None:
+        """Takes a step of the boot, again where the ledger refuses: it is being seen to meanwhile.
+
+        Returns:
+            What the step returns; None where the daemon was told to stop first.
+        """
+        while not self._stopping.is_set():
+            try:
+                result = step()
+            except StoreError as error:
+                log.warning("the start waits and tries again: %s", error)
+                self._faults["boot"] = str(error)
+                self._stopping.wait(RETRY_SECONDS)
+            else:
+                self._faults.pop("boot", None)
+                return result
+        return None
 
     def _load_models(self) -> None:
         """The built-in model first (seconds), then the default, then the rest."""
@@ -281,10 +315,16 @@ class Daemon:
                 return
 
     def _read_everything_again(self) -> None:
-        """After a damaged ledger was made anew: its files into it, and Chroma from it."""
-        memory = self.memory
-        memory.keeper.rebuild()
+        """After a damaged ledger was made anew: its files into it, and Chroma from it.
+
+        A memory that is not open yet begins so by itself: the ledger says that it is a new one.
+        """
+        memory = self._memory
+        if memory is None:
+            return
+        # First, so that the new generation waits for the files.
         memory.watcher.rescan()
+        memory.keeper.rebuild()
         self._spawn("replay", lambda: self._replay_after_first_scan(memory.watcher))
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
@@ -344,6 +384,14 @@ class Daemon:
         due = self._memory.schedule.next_run() if self._memory else None
         then = f", next replay {due:%Y-%m-%d %H:%M}" if due else ""
         return Part(name="replay", state="ready", detail=f"identity {identity.version}{then}")
+
+
+def _looked_at(name: str, look: Callable[[], Part]) -> Part:
+    """A part whose state is in the ledger; where that can't be read now, `/ready` answers all the same."""
+    try:
+        return look()
+    except StoreError as error:
+        return Part(name=name, state="degraded", detail=str(error))
 
 
 def _lock(config: Config) -> IO[str]:

@@ -101,11 +101,12 @@ class IndexKeeper:
         return int(self._ledger.setting(GENERATION) or 1)
 
     def start(self) -> None:
-        """Starts Chroma; proving and feeding go on in a thread."""
-        if self._ledger.setting(PIPELINE) != self._fingerprint:
-            self._begin_with_new_pipeline()
-        self._server.start(self._generation_folder())
-        self._remove_old_generations()
+        """Starts Chroma; proving and feeding go on in a thread. Where the ledger refuses, it may be called again."""
+        with self._lock:
+            if self._ledger.setting(PIPELINE) != self._fingerprint:
+                self._begin_with_new_pipeline()
+            self._server.start(self._generation_folder())
+            self._remove_old_generations()
         self._thread.start()
 
     def stop(self) -> None:
@@ -135,6 +136,8 @@ class IndexKeeper:
         """Begins a new generation from the ledger; returns its number."""
         with self._lock:
             number = begin_generation(self._ledger)
+            # A ledger that was made anew while everything ran knows no pipeline; its files are read with this one.
+            self._ledger.remember(PIPELINE, self._fingerprint)
             self.index = self._open_index(number)
             self._server.start(self._generation_folder())
             self._remove_old_generations()

@@ -44,14 +44,17 @@ class LedgerKeeper:
         self._thread: threading.Thread | None = None
         self._checking = False
         self._recovery = ""
+        # A new ledger was made, and not everybody who must know of it does yet.
+        self._anew = False
         self.ledger: Ledger | None = None
         self.fault = ""
 
     def open(self) -> Ledger | None:
         """Opens the ledger, as often as it takes; None where the daemon was told to stop meanwhile."""
+        ledger: Ledger | None = None
         while not self._stopping.is_set():
             try:
-                ledger = Ledger(self._state, self._clock)
+                ledger = ledger or Ledger(self._state, self._clock)
                 if ledger.recovered:
                     self._begin_new_generation(ledger)
             except StoreError as error:
@@ -63,10 +66,16 @@ class LedgerKeeper:
             self.fault = ""
             self.ledger = ledger
             return ledger
+        if ledger is not None:
+            ledger.close()
         return None
 
     def watch(self, recovered: Callable[[], None]) -> None:
-        """Starts to look after the ledger; `recovered` has the files read again, into a new generation."""
+        """Starts to look after the ledger.
+
+        Args:
+            recovered: has the files read again, into a new generation; called again where it fails.
+        """
         self._thread = threading.Thread(target=self._run, args=(recovered,), name="ledger", daemon=True)
         self._thread.start()
 
@@ -86,6 +95,8 @@ class LedgerKeeper:
             return "degraded", f"{how}; {self._recovery}" if self._recovery else how
         if ledger.trouble:
             return "degraded", ledger.trouble
+        if self._anew and self._recovery:
+            return "degraded", f"{ledger.recovered} That does not begin yet: {self._recovery}"
         checking = "it is being checked: the last run ended uncleanly" if self._checking else ""
         return "ready", ledger.recovered or checking
 
@@ -99,7 +110,11 @@ class LedgerKeeper:
             damaged = ledger.damaged.wait(WATCH_SECONDS)
             try:
                 if damaged:
-                    self._recover(ledger, recovered)
+                    self._recover(ledger)
+                if self._anew and not ledger.damage:
+                    self._begin_new_generation(ledger)
+                    recovered()
+                    self._anew = False
                 elif ledger.trouble and self._clock.monotonic() >= next_probe:
                     next_probe = self._clock.monotonic() + RETRY_SECONDS
                     ledger.probe()
@@ -117,14 +132,11 @@ class LedgerKeeper:
         if not ledger.damage:
             log.info("the ledger was checked in %.1f s: nothing is wrong", self._clock.monotonic() - begun)
 
-    def _recover(self, ledger: Ledger, recovered: Callable[[], None]) -> None:
+    def _recover(self, ledger: Ledger) -> None:
         outcome = ledger.recover(READERS_LIMIT_S)
-        if outcome is Recovery.BUSY:
-            return
-        self._recovery = ""
-        if outcome is Recovery.ANEW:
-            self._begin_new_generation(ledger)
-            recovered()
+        if outcome is not Recovery.BUSY:
+            self._recovery = ""
+            self._anew = self._anew or outcome is Recovery.ANEW
 
     def _begin_new_generation(self, ledger: Ledger) -> None:
         """What Chroma holds belongs to the ledger that was; its folders say how far that had counted."""

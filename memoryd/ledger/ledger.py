@@ -64,6 +64,7 @@ class Ledger:
     def __init__(self, state: Path, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self.recovered = ""
+        self._anew = False
         file = state / "ledger.sqlite3"
         finish(file)
         try:
@@ -165,14 +166,16 @@ class Ledger:
         if not self._database.shut(busy, timeout_s):
             return Recovery.BUSY
         finish(file)
-        whole = is_whole(file)
-        if whole:
+        if not is_whole(file):
+            self._salvage(file, how)
+            self._anew = True
+        elif not self._anew:
             self.recovered = f"The ledger was in trouble ({how}); nothing in it was lost."
             log.warning("%s", self.recovered)
-        else:
-            self._salvage(file, how)
+        # Where this fails, the next try finds a new ledger whole, and it is a new one all the same.
         self._database.open()
-        return Recovery.WHOLE if whole else Recovery.ANEW
+        anew, self._anew = self._anew, False
+        return Recovery.ANEW if anew else Recovery.WHOLE
 
     def remove_copies(self) -> tuple[str, ...]:
         """Removes what damage has left beside the ledger, which an erasure does not reach; returns the files' names.

@@ -12,7 +12,7 @@ import pytest
 
 from memoryd import index_keeper
 from memoryd.errors import IndexDamagedError, IndexUnavailableError
-from memoryd.index_keeper import IndexKeeper
+from memoryd.index_keeper import PIPELINE, IndexKeeper
 from memoryd.ledger import FileState
 from memoryd.testing import FakeVectorIndex
 from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, row, vector, waiting
@@ -378,6 +378,21 @@ def test_a_file_that_cant_be_read_keeps_no_generation_from_being_whole(bench: Be
     bench.ledger.files.refuse(row(OWN, owner="jihoon", state=FileState.QUARANTINED), "day0315")
     until(lambda: keeper.degraded() is None)
     assert bench.held(2) == ALL
+
+
+def test_a_rebuild_in_a_ledger_that_was_made_anew_is_of_this_pipeline(bench: Bench) -> None:
+    """Found by a review: the next start took it for another pipeline and read everything once more."""
+    read_all(bench)
+    bench.in_step()
+    keeper = bench.keeper()
+    keeper.start()
+    bench.ledger.remember(PIPELINE, "salvaged")
+    keeper.rebuild()
+    until(lambda: keeper.degraded() is None)
+    keeper.stop()
+    bench.in_step()
+    assert bench.ledger.files.stale() == 0
+    assert keeper.generation == 2
 
 
 def test_a_rereading_that_was_cut_off_goes_on_after_a_restart(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd import ledger_keeper
-from memoryd.errors import LedgerDamagedError
+from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.index_keeper import GENERATION, PIPELINE
 from memoryd.ledger import Ledger
 from memoryd.ledger_keeper import SALVAGED, LedgerKeeper
@@ -125,6 +125,45 @@ def test_damage_while_it_runs_is_recovered_and_the_files_are_read_again(
     assert ledger.files.known() == {}
     assert "deleted or replaced" in keeper.state()[1]
     ledger.remember("a", "b")
+
+
+def test_reading_the_files_again_is_begun_until_it_succeeds(keeper: LedgerKeeper, state: Path) -> None:
+    """Found by a review: where it failed once, the new ledger stayed empty."""
+    ledger = opened(keeper)
+    again = threading.Event()
+    tries: list[tuple[str, str]] = []
+
+    def fails_at_first() -> None:
+        tries.append(keeper.state())
+        if len(tries) < 3:
+            raise StoreError("The disk is full.")
+        again.set()
+
+    keeper.watch(fails_at_first)
+    (state / "ledger.sqlite3").unlink()
+    with pytest.raises(LedgerDamagedError):
+        ledger.remember("a", "b")
+    assert again.wait(PATIENCE_S)
+    assert tries[2][0] == "degraded"
+    assert "That does not begin yet: The disk is full." in tries[2][1]
+    until(lambda: keeper.state()[0] == "ready")
+
+
+def test_a_generation_that_the_disk_refuses_at_the_start_is_begun_on_the_next_try(
+    keeper: LedgerKeeper, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state / "ledger.sqlite3").write_bytes(b"")
+    remember = Ledger.remember
+    refused: list[str] = []
+
+    def refuse_once(ledger: Ledger, name: str, value: str) -> None:
+        if not refused:
+            refused.append(name)
+            raise StoreError("The disk is full.")
+        remember(ledger, name, value)
+
+    monkeypatch.setattr(Ledger, "remember", refuse_once)
+    assert opened(keeper).setting(PIPELINE) == SALVAGED
 
 
 def test_a_deleted_log_costs_nothing_and_has_no_file_read_again(keeper: LedgerKeeper, state: Path) -> None:

@@ -405,3 +405,23 @@ def test_no_room_for_a_new_ledger_leaves_the_damaged_one_until_there_is(
     ledger = Ledger(made.folder)
     assert vectors(ledger) == ALL
     ledger.close()
+
+
+def test_a_ledger_made_anew_that_cant_be_opened_at_once_is_new_all_the_same(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(made.folder)
+    made.file.unlink()
+    with pytest.raises(LedgerDamagedError):
+        ledger.remember("a", "b")
+    with monkeypatch.context() as patch:
+
+        def refuse() -> None:
+            raise StoreError("The disk is full.")
+
+        patch.setattr(ledger._database, "open", refuse)
+        with pytest.raises(StoreError):
+            ledger.recover(1)
+    assert ledger.recover(1) is Recovery.ANEW
+    assert "was damaged" in ledger.recovered
+    ledger.close()

@@ -1,0 +1,70 @@
+"""The boot comes through what its ledger meets on the way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memoryd import opening
+from memoryd.config import Config, Embedding, Llm, Paths
+from memoryd.daemon import Daemon
+from memoryd.index_keeper import PIPELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from memoryd.opening import Memory
+
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, models_folder: Path) -> Iterator[Daemon]:
+    """Not started; its memory is one file."""
+    folders = {name: tmp_path / name for name in ("memory", "manifest", "state")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["memory"] / "day0315").mkdir()
+    (folders["memory"] / "day0315" / "a.txt").write_text("The lantern hangs in the attic.", encoding="utf-8")
+    made = Daemon(
+        Config(
+            paths=Paths(**folders, models=models_folder),
+            llm=Llm(enabled=False),
+            embedding=Embedding(device="cpu"),
+        )
+    )
+    yield made
+    made.stop()
+
+
+def until(condition: Callable[[], object]) -> None:
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        pause.wait(0.05)
+
+
+def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goes_on(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a review: the ledger was looked after only once everything was open, and a start never got there."""
+    real, tries = opening.open_memory, []
+
+    def damaged_at_first(*arguments: object, **parts: object) -> Memory:
+        tries.append(1)
+        if len(tries) == 1:
+            (daemon.config.paths.state / "ledger.sqlite3").unlink()
+        return real(*arguments, **parts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(opening, "open_memory", damaged_at_first)
+    daemon.start()
+    until(lambda: all(part.state == "ready" for part in daemon.parts() if part.name != "manifest"))
+    until(lambda: daemon.ledger.files.totals().indexed == 1)
+    assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
+    assert daemon.ledger.setting(PIPELINE) != "salvaged"
+    assert len(tries) == 2
