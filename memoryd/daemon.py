@@ -214,7 +214,13 @@ class Daemon:
 
         def finish() -> None:
             try:
-                finish_erasures(ledger, self.config.paths, self.journal, self.clock)
+                finish_erasures(
+                    ledger,
+                    self.config.paths,
+                    self.journal,
+                    self.clock,
+                    chroma_url=self.config.store.chroma_url,
+                )
             except LedgerDamagedError:
                 raise
             except MemorydError:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memoryd.chroma import drop_collections
 from memoryd.cut_out import Action, carry_out, plan_cut
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
 from memoryd.identity import Scrubber, quotes_of, read_manifests
@@ -243,10 +244,13 @@ class Eraser:
             log.exception("the replay after an erasure failed")
 
 
-def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock) -> None:
+def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock, *, chroma_url: str) -> None:
     """Finishes what a kill cut short, before anything reads the files or the ledger.
 
     A memory folder that is not there keeps it waiting: the conversation is still in those files.
+
+    Args:
+        chroma_url: of a Chroma server elsewhere, which keeps generations too; empty where there is none.
 
     Raises:
         MemorydError: it can't be finished now; the conversation is listed as before, or wholly gone.
@@ -260,6 +264,9 @@ def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock
             plan = make_plan(ledger, paths, journal, row.conversation_id)
             take_out(ledger, paths, row, plan)
         remove_other_generations(paths.state / "chroma", begin_generation(ledger))
+        if chroma_url:
+            # The generation that begins has nothing there yet.
+            drop_collections(chroma_url, ledger.instance())
         clean(ledger, paths, plan)
         finish(ledger, row, prove(ledger, paths, plan), clock)
 

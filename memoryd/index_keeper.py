@@ -91,6 +91,8 @@ class IndexKeeper:
         self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
         self._proven_child = 0
+        # What earlier generations left on a server elsewhere, where that could not be reached then.
+        self._others_left = True
         # The last row that was asked for itself since the child came up; None when all were.
         self._asked: int | None = 0
         self.index = open_index(self.generation)
@@ -141,6 +143,7 @@ class IndexKeeper:
             self.index = self._open_index(number)
             self._server.start(self._generation_folder())
             self._remove_old_generations()
+            self._others_left = True
         log.info("generation %d of the vector index begins", number)
         return number
 
@@ -151,7 +154,7 @@ class IndexKeeper:
             IndexUnavailableError: that server can't be reached.
         """
         number = self.rebuild()
-        self.index.drop_others()
+        self._drop_others()
         return number
 
     def feed(self) -> int:
@@ -194,6 +197,7 @@ class IndexKeeper:
         while not self._stopping.is_set():
             try:
                 self._replace_unusable()
+                self._drop_others()
                 if not self._is_proven():
                     self._prove()
                 took = self.feed()
@@ -232,6 +236,12 @@ class IndexKeeper:
             self._damage = ""
             self._next_rebuild = time.monotonic() + self._rebuild_pause
             self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
+
+    def _drop_others(self) -> None:
+        with self._lock:
+            if self._others_left:
+                self.index.drop_others()
+                self._others_left = False
 
     def _is_proven(self) -> bool:
         return self.proven.is_set() and self._server.starts == self._proven_child

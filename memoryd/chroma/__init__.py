@@ -3,7 +3,7 @@
 It holds ids and vectors and nothing else: its port has no lock, so no text goes there.
 """
 
-from memoryd.chroma.index import ChromaIndex, VectorIndex
+from memoryd.chroma.index import ChromaIndex, VectorIndex, drop_collections
 from memoryd.chroma.server import ChromaServer, RemoteChroma
 
-__all__ = ["ChromaIndex", "ChromaServer", "RemoteChroma", "VectorIndex"]
+__all__ = ["ChromaIndex", "ChromaServer", "RemoteChroma", "VectorIndex", "drop_collections"]

@@ -92,7 +92,7 @@ class ChromaIndex:
     ) -> None:
         self._server = server
         model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
-        self._instance = f"{instance}-"
+        self._instance = instance
         self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
         self._lock = threading.Lock()
@@ -160,11 +160,7 @@ class ChromaIndex:
             return
         with self._reaching():
             self._collection("")
-            for collection in self._client.list_collections():
-                if collection.name.startswith(self._instance) and not collection.name.startswith(
-                    f"{self._prefix}-"
-                ):
-                    self._client.delete_collection(collection.name)
+            _drop(self._client, self._instance, but=f"{self._prefix}-")
 
     def _collection(self, owner: str) -> Any:
         with self._lock:
@@ -196,21 +192,52 @@ class ChromaIndex:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Turns the client's errors into ours, and connects anew after one: the child may have moved."""
-        from chromadb.errors import ChromaError
-
+        """Connects anew after an error: the child may have moved."""
         try:
-            yield
-        except Exception as error:
-            # chromadb raises a bare Exception for an answer that it can't read.
-            ours = (httpx.HTTPError, ChromaError, ValueError, OSError)
-            if type(error) is not Exception and not isinstance(error, ours):
-                raise
+            with _our_errors():
+                yield
+        except IndexUnavailableError:
             with self._lock:
                 self._disconnect()
-            if isinstance(error, ChromaError) and not NO_SPACE.search(str(error)):
-                raise IndexDamagedError(f"Chroma can't read its index: {error}.") from error
-            raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
+            raise
+
+
+def drop_collections(url: str, instance: str) -> None:
+    """Deletes all that a memory has on a server elsewhere.
+
+    Raises:
+        IndexUnavailableError: that server can't be reached.
+    """
+    with _our_errors():
+        client = _connect(url)
+        try:
+            _drop(client, instance)
+        finally:
+            client.close()
+
+
+def _drop(client: Any, instance: str, *, but: str = "") -> None:
+    """Deletes a memory's collections, but for those whose names begin so."""
+    for collection in client.list_collections():
+        if collection.name.startswith(f"{instance}-") and not (but and collection.name.startswith(but)):
+            client.delete_collection(collection.name)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """Turns chromadb's errors into ours."""
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except Exception as error:
+        # chromadb raises a bare Exception for an answer that it can't read.
+        theirs = (httpx.HTTPError, ChromaError, ValueError, OSError)
+        if type(error) is not Exception and not isinstance(error, theirs):
+            raise
+        if isinstance(error, ChromaError) and not NO_SPACE.search(str(error)):
+            raise IndexDamagedError(f"Chroma can't read its index: {error}.") from error
+        raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
 
 
 def _connect(url: str) -> Any:

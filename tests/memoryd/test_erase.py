@@ -7,13 +7,21 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.config import Paths
 from memoryd.cut_out import Action
 from memoryd.erase import Eraser, Report, finish_erasures
-from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, StoreError
+from memoryd.errors import (
+    BadRequestError,
+    ForbiddenError,
+    IndexUnavailableError,
+    NotFoundError,
+    StoreError,
+)
 from memoryd.index_keeper import BUILDING, GENERATION, begin_generation
 from memoryd.journal import Journal, Utterance
 from memoryd.ledger import ErasureState, Ledger
@@ -56,6 +64,7 @@ class Desk:
     """A home with everything that an erasure needs."""
 
     home: Home
+    chroma_url: str = ""
 
     def __post_init__(self) -> None:
         self.paths = Paths(
@@ -99,7 +108,13 @@ class Desk:
 
     def finish(self) -> None:
         """As the next start does."""
-        finish_erasures(self.home.ledger, self.paths, Journal(self.home.root), self.clock)
+        finish_erasures(
+            self.home.ledger,
+            self.paths,
+            Journal(self.home.root),
+            self.clock,
+            chroma_url=self.chroma_url,
+        )
 
 
 @pytest.fixture
@@ -317,6 +332,46 @@ def test_what_broke_off_is_gone_on_with_when_it_is_asked_for_again(
     (row,) = desk.home.ledger.erasures.all()
     assert row.state is ErasureState.DONE
     assert SECRET.encode() not in desk.held()
+
+
+def test_an_erasure_that_the_next_start_finishes_leaves_nothing_on_a_chroma_elsewhere(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a review: the collections of the generations before stayed there, the erased vectors in them."""
+    server = ChromaServer(max_file_bytes=2**30)
+    server.start(tmp_path / "elsewhere" / "g0001")
+    try:
+        desk.chroma_url = server.url(60)
+
+        def opened(instance: str) -> ChromaIndex:
+            return ChromaIndex(
+                RemoteChroma(desk.chroma_url),
+                instance=instance,
+                embedder="fake",
+                dimension=4,
+                generation=1,
+                sync_threshold=1000,
+            )
+
+        for instance in (desk.home.ledger.instance(), "another"):
+            opened(instance).upsert("", ["p_1"], np.eye(4, dtype=np.float32)[:1])
+        kill(desk, monkeypatch, "memoryd.ledger.erasures.ErasureStore.compact")
+        desk.finish()
+        assert opened(desk.home.ledger.instance()).count("") == 0
+        assert opened("another").count("") == 1
+    finally:
+        server.stop()
+
+
+def test_while_a_chroma_elsewhere_cant_be_reached_no_erasure_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.chroma_url = "http://127.0.0.1:1"
+    kill(desk, monkeypatch, "memoryd.ledger.erasures.ErasureStore.compact")
+    with pytest.raises(IndexUnavailableError):
+        desk.finish()
+    (row,) = desk.home.ledger.erasures.unfinished()
+    assert row.state is ErasureState.CUT
 
 
 def test_without_the_memory_folder_the_next_start_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -334,6 +334,35 @@ def test_a_rebuild_that_is_cut_short_never_passes_for_whole(
     assert bench.held(after.generation) == ALL
 
 
+class IndexElsewhere(FakeVectorIndex):
+    """On a server that keeps the collections of every generation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = 0
+
+    def drop_others(self) -> None:
+        self._reach()
+        self.dropped += 1
+
+
+def test_what_earlier_generations_left_on_a_server_elsewhere_goes_once_it_can_be_reached(
+    bench: Bench,
+) -> None:
+    """Found by a review: only an erasure deleted them, and only where the server answered just then."""
+    read_all(bench)
+    first, second = bench.indexes[1], bench.indexes[2] = IndexElsewhere(), IndexElsewhere()
+    first.broken = True
+    keeper = bench.keeper()
+    keeper.start()
+    until(keeper.degraded)
+    first.broken = False
+    until(lambda: keeper.degraded() is None)
+    keeper.rebuild()
+    until(lambda: keeper.degraded() is None)
+    assert (first.dropped, second.dropped) == (1, 1)
+
+
 # Another pipeline
 
 
