@@ -48,10 +48,11 @@ class Paths(Section):
 
 
 class Server(Section):
-    """Where the daemon listens."""
+    """Where the daemon listens, and how much it takes in one call."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=7777, ge=0, le=65535)
+    max_body_bytes: int = Field(default=32 * 2**20, ge=2**16)
 
 
 class Log(Section):

@@ -8,6 +8,7 @@ MemorydError                    500   exit 1
 ├── ForbiddenError              403   exit 5    the token's user may not do this
 ├── NotFoundError               404   exit 6    no such conversation, identity version, model
 ├── BadRequestError             422   exit 7    the request can't mean anything
+├── TooLargeError               413   exit 7    the request has more bytes than the daemon takes
 ├── NotReadyError               503   exit 8    a part is still loading; try again
 │   └── NoModelError            503   exit 8    no language model is ready to answer
 ├── ModelFailedError            500   exit 8    a language model broke off; the message says why
@@ -91,6 +92,15 @@ class BadRequestError(MemorydError):
     status = 422
     exit_code = 7
     title = "The request can't be answered"
+
+
+class TooLargeError(MemorydError):
+    """A request whose body is larger than the daemon takes."""
+
+    code = "too_large"
+    status = 413
+    exit_code = 7
+    title = "The request is too large"
 
 
 class NotReadyError(MemorydError):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from memoryd.daemon import Daemon
 from memoryd.users import User
-
-if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
 
 
 def the_daemon(request: Request) -> Daemon:
@@ -20,17 +17,9 @@ def the_daemon(request: Request) -> Daemon:
 
 
 def the_user(request: Request) -> User:
-    """The user of the bearer token.
-
-    Raises:
-        UnauthorizedError: no token, or nobody's.
-    """
-    return the_daemon(request).users.of_token(_bearer(request))
-
-
-def _bearer(request: HTTPConnection) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+    """The user whose token the gate has seen."""
+    user: User = request.state.user
+    return user
 
 
 DaemonOf = Annotated[Daemon, Depends(the_daemon)]

@@ -41,7 +41,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-def _answer(problem: Problem) -> JSONResponse:
+def answer(problem: Problem) -> JSONResponse:
+    """A problem document as a response."""
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
@@ -53,7 +54,7 @@ def _answer(problem: Problem) -> JSONResponse:
 async def _on_memoryd_error(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MemorydError):
         raise error
-    return _answer(problem_of(error))
+    return answer(problem_of(error))
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -61,7 +62,7 @@ async def _on_invalid_request(_request: Request, error: Exception) -> JSONRespon
         raise error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return _answer(
+    return answer(
         Problem(
             title="The request is not well-formed",
             status=HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -76,9 +77,9 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     detail = f"{request.method} {request.url.path}: {status.description or status.phrase}."
-    return _answer(Problem(title=status.phrase, status=status, detail=detail, code=status.name.lower()))
+    return answer(Problem(title=status.phrase, status=status, detail=detail, code=status.name.lower()))
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(BROKEN)
+    return answer(BROKEN)
