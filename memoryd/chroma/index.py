@@ -10,12 +10,14 @@ import hashlib
 import re
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
 from memoryd.errors import IndexDamagedError, IndexUnavailableError
+from memoryd.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ SAME_VECTOR = 1e-3
 # Ids, and vectors, that one call asks for.
 IDS_PAGE = 5000
 VECTORS_PAGE = 200
+CONNECTING = threading.Lock()
 
 
 class VectorIndex(Protocol):
@@ -241,23 +244,41 @@ def _our_errors() -> Iterator[None]:
 
 
 def _connect(url: str) -> Any:
-    """A client of which every call has a time limit.
-
-    chromadb offers no setting for one, and asks two questions while it is made. So the server must have answered us a
-    moment before; a child that falls silent just then is killed by its supervisor, which ends those questions.
-    """
+    """A client of which every call has a time limit, and which goes to this machine's own addresses directly."""
     import chromadb
     from chromadb.config import Settings
 
     parts = urlsplit(url)
     secure = parts.scheme == "https"
-    httpx.get(f"{url}/api/v2/heartbeat", timeout=CALL_TIMEOUT_S, verify=secure, trust_env=secure)
-    client = chromadb.HttpClient(
-        host=parts.hostname or "127.0.0.1",
-        port=parts.port or (443 if secure else 80),
-        ssl=secure,
-        # Without a certificate to check none are read, which takes a tenth of a second each time.
-        settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=None if secure else False),
-    )
-    client._server._session.timeout = CALL_TIMEOUT_S  # type: ignore[attr-defined]  # noqa: SLF001
-    return client
+    host = parts.hostname or "127.0.0.1"
+    proxies = not is_loopback(host)
+    # First, because chromadb calls any failure of its own first questions a missing tenant.
+    httpx.get(f"{url}/api/v2/heartbeat", timeout=CALL_TIMEOUT_S, verify=secure, trust_env=proxies)
+    with _made_with(timeout=CALL_TIMEOUT_S, trust_env=proxies):
+        return chromadb.HttpClient(
+            host=host,
+            port=parts.port or (443 if secure else 80),
+            ssl=secure,
+            # Without a certificate to check none are read, which takes a tenth of a second each time.
+            settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=None if secure else False),
+        )
+
+
+@contextmanager
+def _made_with(**settings: object) -> Iterator[None]:
+    """Has chromadb make its httpx client with more settings than it passes on.
+
+    It offers none for time limits and proxies, and asks its first questions before anybody else can get at the client.
+    """
+    from chromadb.api import fastapi
+
+    def client(**given: Any) -> httpx.Client:
+        return httpx.Client(**given | settings)
+
+    module: Any = fastapi
+    with CONNECTING:
+        module.httpx = SimpleNamespace(Client=client)
+        try:
+            yield
+        finally:
+            module.httpx = httpx

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from memoryd.errors import ConfigError
+from memoryd.loopback import is_loopback
 from memoryd.users import TOKEN_FILE
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def find_daemon(*, url: str | None, config: Path | None, env: Mapping[str, str])
     """
     address = _address(url, "--url") or _address(env.get("MEMORYD_URL"), "MEMORYD_URL")
     token = env.get("MEMORYD_TOKEN", "").strip()
-    if address and (token or not _is_here(address)):
+    if address and (token or not is_loopback(urlsplit(address).hostname or "")):
         # This machine's token is nobody else's business: an address elsewhere needs MEMORYD_TOKEN.
         return Daemon(url=address, token=token)
 
@@ -61,14 +61,6 @@ def _address(value: str | None, origin: str) -> str:
     if not good:
         raise ConfigError(f"{origin}: {value!r} is not an address. Write it as http://127.0.0.1:7777.")
     return value.rstrip("/")
-
-
-def _is_here(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _configured(config: Config) -> str:

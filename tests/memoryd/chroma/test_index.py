@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
+import chromadb.api.fastapi as chromadb_http
+import httpx
 import numpy as np
 import pytest
 
@@ -242,6 +244,23 @@ def test_an_answer_that_makes_no_sense_is_an_unavailable_index() -> None:
         finally:
             stumbling.shutdown()
             thread.join(10)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_proxy_of_the_environment_never_stands_before_the_child(
+    server: ChromaServer, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str
+) -> None:
+    """Found by a review: chromadb takes its proxies from the environment, for loopback too."""
+    monkeypatch.setenv(name, proxy)
+    index = open_index(server)
+    index.upsert("", ids(3), vectors(3))
+    assert index.count("") == 3
+
+
+def test_chromadb_is_left_as_it_was(server: ChromaServer) -> None:
+    open_index(server).count("")
+    assert vars(chromadb_http)["httpx"] is httpx
 
 
 def test_a_server_that_never_answers_is_unavailable_in_a_bounded_time(
