@@ -8,12 +8,14 @@ start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled ve
                               ▼
                  generation + 1, in an empty folder; recall says `degraded` until it is full
 
+A generation in which too many vectors were deleted is worn, and is made anew too: Chroma only marks them.
 A folder that Chroma can't even open (three starts in a row failed) is made anew like one that lies. Every new child is
 proven again: the one before it may have been killed in the middle of a write.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 PIPELINE = "pipeline"
 GENERATION = "generation"
 BUILDING = "building"
+# Owner → how many vectors were deleted since the generation began, in JSON.
+DELETED = "deleted"
 # Asked for themselves before the index is trusted; a smaller memory is asked whole. The rest follows in idle moments.
 SAMPLES = 1000
 ASKED_AT_ONCE = 100
@@ -47,6 +51,9 @@ RETRY_SECONDS = 0.5
 # Between two generations begun for damage; doubled each time that the new one takes nothing.
 FIRST_REBUILD_PAUSE_S = 60.0
 LONGEST_REBUILD_PAUSE_S = 1800.0
+# Deleted vectors stay in the graph that a search walks. So many of all, and no fewer, make a generation worn.
+WORN_SHARE = 0.2
+FEWEST_DELETED = 1000
 DRAIN_SECONDS = 3.0
 CHILD_TIMEOUT_S = 2.0
 STOP_LIMIT_S = 10.0
@@ -180,7 +187,20 @@ class IndexKeeper:
             vectors = np.frombuffer(b"".join(present.values()), "<f4").reshape(len(present), -1)
             self.index.upsert(owner, list(present), vectors)
         if gone:
+            before = self.index.count(owner)
             self.index.delete(owner, sorted(gone))
+            # Not all of them need have been in it: a change of pipeline takes out what only its old generation had.
+            self._note_deleted(owner, before - self.index.count(owner))
+
+    def _deleted(self) -> dict[str, int]:
+        deleted: dict[str, int] = json.loads(self._ledger.setting(DELETED) or "{}")
+        return deleted
+
+    def _note_deleted(self, owner: str, number: int) -> None:
+        if number > 0:
+            deleted = self._deleted()
+            deleted[owner] = deleted.get(owner, 0) + number
+            self._ledger.remember(DELETED, json.dumps(deleted))
 
     def _begin_with_new_pipeline(self) -> None:
         """Another embedder, analyser or way of cutting: every file is read again, old and new never mixed."""
@@ -188,6 +208,7 @@ class IndexKeeper:
         if not first:
             log.warning("the pipeline has changed to %s: every file is read again", self._fingerprint)
             self._ledger.files.mark_all_stale()
+            self._ledger.remember(DELETED, "")
             self._ledger.remember(GENERATION, str(self.generation + 1))
             self._ledger.remember(BUILDING, "1")
             self.index = self._open_index(self.generation)
@@ -196,16 +217,8 @@ class IndexKeeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._replace_unusable()
-                self._drop_others()
-                if not self._is_proven():
-                    self._prove()
-                took = self.feed()
-                if not took:
-                    self._ask_the_rest()
+                took = self._turn()
                 self._fault = ""
-                if took:
-                    self._rebuild_pause = FIRST_REBUILD_PAUSE_S
             except IndexDamagedError as error:
                 self._fault = self._damage = str(error)
                 if time.monotonic() < self._next_rebuild:
@@ -222,9 +235,28 @@ class IndexKeeper:
                 self._stopping.wait(RETRY_SECONDS)
                 continue
             if took < self._batch_size:
-                self._finish_building()
                 self._stopping.wait(IDLE_SECONDS)
         self._drain()
+
+    def _turn(self) -> int:
+        """Proves the index where need be, feeds it a batch, and in idle moments looks after it.
+
+        Returns:
+            How many changes Chroma took.
+        """
+        self._replace_unusable()
+        self._drop_others()
+        if not self._is_proven():
+            self._prove()
+        took = self.feed()
+        if took:
+            self._rebuild_pause = FIRST_REBUILD_PAUSE_S
+        else:
+            self._ask_the_rest()
+        if took < self._batch_size:
+            self._finish_building()
+            self._replace_worn()
+        return took
 
     def _replace_unusable(self) -> None:
         """Begins a new generation where Chroma can't start on this one or can't read it, with a growing pause."""
@@ -236,6 +268,16 @@ class IndexKeeper:
             self._damage = ""
             self._next_rebuild = time.monotonic() + self._rebuild_pause
             self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
+
+    def _replace_worn(self) -> None:
+        """Begins a new generation where too much of what a search walks through is deleted."""
+        if self._ledger.setting(BUILDING):
+            return
+        for owner, deleted in self._deleted().items():
+            if deleted >= FEWEST_DELETED and deleted > WORN_SHARE * (deleted + self.index.count(owner)):
+                log.info("%d vectors were deleted from the index since it was made: it is made anew", deleted)
+                self.rebuild()
+                return
 
     def _drop_others(self) -> None:
         with self._lock:
@@ -338,6 +380,7 @@ def begin_generation(ledger: Ledger) -> int:
     # In this order: a kill in between must not leave an empty generation that counts as fed.
     ledger.outbox.refill()
     ledger.remember(BUILDING, "1")
+    ledger.remember(DELETED, "")
     ledger.remember(GENERATION, str(number))
     return number
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from memoryd import index_keeper
-from memoryd.errors import IndexDamagedError, IndexUnavailableError
+from memoryd.chroma import ChromaIndex, ChromaServer
+from memoryd.errors import IndexDamagedError, IndexUnavailableError, StoreError
 from memoryd.index_keeper import PIPELINE, IndexKeeper
 from memoryd.ledger import FileState
 from memoryd.testing import FakeVectorIndex
@@ -361,6 +362,108 @@ def test_what_earlier_generations_left_on_a_server_elsewhere_goes_once_it_can_be
     keeper.rebuild()
     until(lambda: keeper.degraded() is None)
     assert (first.dropped, second.dropped) == (1, 1)
+
+
+# Wear
+
+
+@pytest.fixture
+def soon_worn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_keeper, "FEWEST_DELETED", 3)
+
+
+def many(number: int) -> list[str]:
+    return [f"text {place}" for place in range(number)]
+
+
+@pytest.mark.usefixtures("soon_worn")
+def test_too_many_deletions_over_several_runs_begin_a_generation(bench: Bench, tmp_path: Path) -> None:
+    """On a real Chroma; each run deletes three of what began as thirty."""
+    server = ChromaServer(max_file_bytes=2**30)
+
+    def open_index(generation: int) -> ChromaIndex:
+        return ChromaIndex(
+            server,
+            instance="worn",
+            embedder=EMBEDDER,
+            dimension=8,
+            generation=generation,
+            sync_threshold=1000,
+        )
+
+    def run(left: int, generation: int) -> dict[str, int]:
+        put(bench.ledger, PATH, *many(left))
+        keeper = IndexKeeper(
+            ledger=bench.ledger,
+            server=server,
+            open_index=open_index,
+            embedder_id=EMBEDDER,
+            folder=tmp_path / "chroma",
+            fingerprint="pipeline 1",
+            batch_size=100,
+            catching_up=lambda: False,
+        )
+        keeper.start()
+        try:
+            until(lambda: keeper.degraded() is None and not bench.ledger.outbox.count())
+            until(lambda: keeper.generation == generation and keeper.degraded() is None)
+            assert keeper.index.ids("") == {passage_id(PATH, text) for text in many(left)}
+            return keeper._deleted()
+        finally:
+            keeper.stop()
+
+    assert [run(30, 1), run(27, 1), run(24, 1), run(21, 2)] == [{}, {"": 3}, {"": 6}, {}]
+
+
+def test_few_deletions_wear_nothing(bench: Bench) -> None:
+    put(bench.ledger, PATH, *many(10))
+    keeper = bench.keeper(batch_size=100)
+    keeper.feed()
+    put(bench.ledger, PATH, *many(1))
+    keeper.feed()
+    keeper._replace_worn()
+    assert (keeper.generation, keeper._deleted()) == (1, {"": 9})
+
+
+@pytest.mark.usefixtures("soon_worn")
+def test_each_owners_index_wears_by_itself(bench: Bench) -> None:
+    put(bench.ledger, PATH, *many(100))
+    put(bench.ledger, OWN, *many(8), owner="jihoon")
+    bench.in_step()
+    keeper = bench.keeper(batch_size=1000)
+    put(bench.ledger, OWN, *many(4), owner="jihoon")
+    keeper.feed()
+    keeper._replace_worn()
+    assert (keeper.generation, keeper._deleted()) == (2, {})
+
+
+@pytest.mark.usefixtures("soon_worn")
+def test_what_a_new_generation_never_had_does_not_wear_it(bench: Bench) -> None:
+    put(bench.ledger, PATH, *many(10))
+    bench.in_step()
+    keeper = bench.keeper(fingerprint="pipeline 2")
+    keeper.start()
+    put(bench.ledger, PATH, *[f"another cut {place}" for place in range(10)])
+    until(lambda: keeper.degraded() is None)
+    assert (keeper.generation, keeper._deleted()) == (2, {})
+
+
+def test_a_ledger_that_refuses_in_an_idle_moment_does_not_end_the_feed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found here: the thread ended, and Chroma got nothing more."""
+    keeper = bench.keeper()
+    keeper.start()
+    until(lambda: keeper.degraded() is None)
+    with monkeypatch.context() as patch:
+
+        def refuse() -> None:
+            raise StoreError("The disk failed.")
+
+        patch.setattr(keeper, "_finish_building", refuse)
+        until(lambda: keeper.degraded() == "The disk failed.")
+    read_all(bench)
+    until(lambda: not bench.ledger.outbox.count())
 
 
 # Another pipeline
