@@ -33,7 +33,7 @@ from memoryd.testing import FakeEmbedder
 from memoryd.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -58,15 +58,17 @@ class Noted:
         self.id = self.inner.id
         self.dimension = self.inner.dimension
         self.max_tokens = self.inner.max_tokens
-        self.batch_tokens = self.inner.batch_tokens
+        self.embed_passages = self.inner.embed_passages
         self.embed_query = self.inner.embed_query
         self.count_tokens = self.inner.count_tokens
 
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, (n, d) float32."""
+    def embed_batches(
+        self, texts: Sequence[str]
+    ) -> Generator[tuple[list[int], NDArray[np.float32]], None, None]:
+        """Places and unit vectors, (n, d) float32."""
         if self.keeps:
             self.texts += texts
-        return self.inner.embed_passages(texts)
+        return self.inner.embed_batches(texts)
 
 
 class Forgetful(FakeEmbedder):

@@ -13,6 +13,8 @@ import hashlib
 import os
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +27,8 @@ from memoryd.korean import estimate_tokens, hangul_share
 from memoryd.packed_e5 import MODEL_FILE, TOKENIZER_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
@@ -39,8 +42,10 @@ BUNDLED_ID = "multilingual-e5-small-q4"
 BUNDLED_LIMIT = 512
 PADDING = 1
 MARKS = 6  # tokens of prompt and marks around a text, about
-CPU_BATCH_TOKENS = 2048
+CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 65536
+# Batches a thread that are made or wait to be made while the caller is busy with those that it has.
+AHEAD = 4
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 PARALLEL_SENTENCES = Path(__file__).with_name("parallel_sentences.txt")
 # How much of a language's mean is taken away; 0.5 to 1.0 measured alike, see docs/architecture.md.
@@ -66,9 +71,10 @@ class Embedder(Protocol):
         """The longest text that is embedded whole, in tokens."""
         ...
 
-    @property
-    def batch_tokens(self) -> int:
-        """How many tokens are embedded in one go, padding counted."""
+    def embed_batches(
+        self, texts: Sequence[str]
+    ) -> Generator[tuple[list[int], NDArray[np.float32]], None, None]:
+        """Places of texts and their unit vectors, (n, d) float32, each batch as it is made; closing it ends it soon."""
         ...
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -93,6 +99,7 @@ class PromptedEmbedder(ABC):
         passage_prompt: put before a memory.
         limit: the most tokens that the model takes, marks and prompt counted.
         batch_tokens: of a batch, padding counted.
+        threads: how many batches are made at a time.
         kept_in: where the languages' means are kept for the next start, if anywhere (a second of work saved).
     """
 
@@ -104,11 +111,13 @@ class PromptedEmbedder(ABC):
         passage_prompt: str,
         limit: int,
         batch_tokens: int,
+        threads: int = 1,
         kept_in: Path | None = None,
     ) -> None:
         self.query_prompt = query_prompt
         self.passage_prompt = passage_prompt
         self.batch_tokens = batch_tokens
+        self.threads = threads
         prompts = hashlib.sha256(f"{self.query_prompt}\0{self.passage_prompt}".encode()).hexdigest()[:8]
         sentences = PARALLEL_SENTENCES.read_bytes()
         centring = hashlib.sha256(sentences + str(CENTRING).encode()).hexdigest()[:4]
@@ -122,18 +131,43 @@ class PromptedEmbedder(ABC):
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of memories, (n, d) float32, a batch at a time so that a question can go between."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        # Estimates do for batches, and counting costs a fortieth of embedding.
-        for places in batches([estimate_tokens(text) for text in texts], self.batch_tokens):
-            batch = [texts[place] for place in places]
-            raw = self._encode([self.passage_prompt + text for text in batch], urgent=False)
-            vectors[places] = _centred(raw, batch, self._passage_means)
+        for places, made in self.embed_batches(texts):
+            vectors[places] = made
         return vectors
+
+    def embed_batches(
+        self, texts: Sequence[str]
+    ) -> Generator[tuple[list[int], NDArray[np.float32]], None, None]:
+        """Places of texts and their unit vectors, (n, d) float32, each batch as it is made, longest texts first.
+
+        Further batches are made while the caller has one, a few and no more: closing the iterator waits for the
+        batches in hand alone.
+        """
+        # Estimates do for batches, and counting costs a fortieth of embedding.
+        lengths = [estimate_tokens(text) for text in texts]
+        share = -(-sum(length + MARKS for length in lengths) // self.threads)
+        ahead: deque[tuple[list[int], Future[NDArray[np.float32]]]] = deque()
+        workers = ThreadPoolExecutor(self.threads, thread_name_prefix="embed")
+        try:
+            for places in batches(lengths, min(self.batch_tokens, share)):
+                batch = [texts[place] for place in places]
+                ahead.append((places, workers.submit(self._embed_batch, batch)))
+                if len(ahead) == AHEAD * self.threads:
+                    yield _made(ahead)
+            while ahead:
+                yield _made(ahead)
+        finally:
+            workers.shutdown(cancel_futures=True)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a question, (d,) float32; it waits for one batch of memories at most."""
         raw = self._encode([self.query_prompt + text], urgent=True)
         vector: NDArray[np.float32] = _centred(raw, [text], self._query_means)[0]
         return vector
+
+    def _embed_batch(self, texts: list[str]) -> NDArray[np.float32]:
+        raw = self._encode([self.passage_prompt + text for text in texts], urgent=False)
+        return _centred(raw, texts, self._passage_means)
 
     @abstractmethod
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -172,6 +206,9 @@ class PromptedEmbedder(ABC):
 class OnnxEmbedder(PromptedEmbedder):
     """The built-in model on the CPU. Questions and memories run side by side, so none waits for another.
 
+    A batch has one core to itself and there are as many batches as cores: cores that share a batch wait for the
+    slowest of them at every step, and whatever else takes one of them for a moment costs all of them that moment.
+
     Args:
         folder: as `memoryd.onnx_graph` writes it.
     """
@@ -189,9 +226,7 @@ class OnnxEmbedder(PromptedEmbedder):
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
-        # Threads that wait for work must not take the cores from Chroma and the language models.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
             str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
         )
@@ -202,6 +237,7 @@ class OnnxEmbedder(PromptedEmbedder):
             passage_prompt="passage: " if passage_prompt == "auto" else passage_prompt,
             limit=BUNDLED_LIMIT,
             batch_tokens=batch_tokens,
+            threads=len(os.sched_getaffinity(0)),
             kept_in=folder,
         )
 
@@ -307,6 +343,14 @@ class _Turns:
             with self._changed:
                 self._taken = False
                 self._changed.notify_all()
+
+
+def _made(
+    ahead: deque[tuple[list[int], Future[NDArray[np.float32]]]],
+) -> tuple[list[int], NDArray[np.float32]]:
+    """The batch that was begun first, once it is made."""
+    places, batch = ahead.popleft()
+    return places, batch.result()
 
 
 def batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:

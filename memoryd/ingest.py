@@ -5,7 +5,10 @@
     file (one transaction each) ◀── vectors (committed as they come) ◀──┴─embedder
 
 Files are gathered until there is a good load for the embedder: ten thousand small files fill its batches as one
-large file does. Vectors are committed batch by batch, before the files: a kill costs at most one batch.
+large file does. Vectors are committed as they come, before the files: a kill costs at most a second of them.
+
+The embedder never waits for the disk. While it works on one load, another thread splits the words of that load, cuts
+the next one, and commits the files of the one before.
 """
 
 from __future__ import annotations
@@ -15,19 +18,23 @@ import logging
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
-from memoryd.korean import estimate_tokens
 from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
 from memoryd.passages import Passage, make_passages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from memoryd.embedder import Embedder
     from memoryd.korean import WordSplitter
@@ -38,8 +45,10 @@ log = logging.getLogger(__name__)
 
 # Part of the pipeline's fingerprint: a change of how turns become passages makes every file be read again.
 PIPELINE = 1
-# Passages of how many files' worth are held in memory at a time, at least.
+# Passages that are embedded together, at least; three times as many are held in memory.
 LOAD = 512
+# Vectors in one commit: about a second of work on a CPU.
+SAVED_TOGETHER = 64
 
 
 def nothing() -> None:
@@ -114,29 +123,47 @@ class Ingest:
 
         Args:
             paths: below `memory/`, with forward slashes; the ledger has them as `printable` gives them.
-            between: called before each file and after each batch of vectors; may raise `StoppingError`.
+            between: called before each load and after each batch of vectors; may raise `StoppingError`.
 
         Returns:
             The paths that could not be brought in, with why: `UnsettledError`, or what the disk, the embedder
             or the ledger said. One file's fault is no other's.
         """
         failed: dict[str, Exception] = {}
-        waiting: list[_ReadFile] = []
+        loads = self._loads(paths, failed)
+        nothing_left: list[_ReadFile] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="files") as beside:
+            ahead = beside.submit(next, loads, nothing_left)
+            try:
+                while load := ahead.result():
+                    between()
+                    split = [beside.submit(self._conversation_rows, file) for file in load]
+                    ahead = beside.submit(next, loads, nothing_left)
+                    failed |= self._embed_all(load, between)
+                    for file, conversations in zip(load, split, strict=True):
+                        if file.path not in failed:
+                            beside.submit(self._store, file, conversations, failed)
+            except StoppingError as error:
+                beside.shutdown(cancel_futures=True)
+                return dict.fromkeys(paths, error)
+        return failed
+
+    def _loads(self, paths: Sequence[str], failed: dict[str, Exception]) -> Iterator[list[_ReadFile]]:
+        """Files that wait for their vectors, a load at a time; notes in `failed` those that can't be read."""
+        load: list[_ReadFile] = []
         for path in paths:
             try:
-                between()
                 file = self._read(path)
-            except StoppingError as error:
-                return dict.fromkeys(paths, error)
             except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
                 failed[path] = error
                 continue
             if file:
-                waiting.append(file)
-            if sum(1 for each in waiting for _ in each.passages()) >= LOAD:
-                failed |= self._store_all(waiting, between)
-                waiting = []
-        return failed | self._store_all(waiting, between)
+                load.append(file)
+            if sum(1 for each in load for _ in each.passages()) >= LOAD:
+                yield load
+                load = []
+        if load:
+            yield load
 
     def give_up(self, path: str, reason: str) -> None:
         """Lists a file that could not be brought in, to be looked at again; what was read from it earlier stays.
@@ -242,32 +269,33 @@ class Ingest:
         refused = replace(row, state=state, reason=reason, line=line)
         self._ledger.files.refuse(refused, day_of(row.path))
 
-    def _store_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
-        """Embeds what is new in all of them together, then commits each; says which could not be and why.
+    def _embed_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
+        """Embeds what is new in all of them together; says which could not be and why.
 
-        The words are split meanwhile: the embedder works outside of Python and leaves it free.
+        Raises:
+            StoppingError: `between` did.
         """
-        failed: dict[str, Exception] = {}
         try:
-            with ThreadPoolExecutor(1, thread_name_prefix="words") as worker:
-                split = [worker.submit(self._conversation_rows, file) for file in files]
-                self._embed([passage for file in files for passage in file.passages()], between)
+            self._embed([passage for file in files for passage in file.passages()], between)
+        except StoppingError:
+            raise
         except Exception as error:  # noqa: BLE001  (handed to the caller)
-            if len(files) == 1 or isinstance(error, StoppingError):
-                return {file.path: error for file in files}
-            for file in files:
-                failed |= self._store_all([file], between)
-            return failed
-        for file, conversations in zip(files, split, strict=True):
-            try:
-                self._store(file.row, conversations.result())
-            except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
-                failed[file.path] = error
-        return failed
+            if len(files) == 1:
+                return {files[0].path: error}
+            return {path: why for file in files for path, why in self._embed_all([file], between).items()}
+        return {}
 
-    def _store(self, row: FileRow, conversations: tuple[ConversationRow, ...]) -> None:
-        self._ledger.files.replace(NewFile(row=row, day=day_of(row.path), conversations=conversations))
-        log.info("%s: %d conversations", row.path, len(conversations))
+    def _store(
+        self, file: _ReadFile, split: Future[tuple[ConversationRow, ...]], failed: dict[str, Exception]
+    ) -> None:
+        """Commits a file whose vectors are there, or notes in `failed` why it can't be."""
+        try:
+            row, conversations = file.row, split.result()
+            self._ledger.files.replace(NewFile(row=row, day=day_of(row.path), conversations=conversations))
+        except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
+            failed[file.path] = error
+        else:
+            log.info("%s: %d conversations", row.path, len(conversations))
 
     def _conversation_rows(self, file: _ReadFile) -> tuple[ConversationRow, ...]:
         return tuple(
@@ -281,18 +309,22 @@ class Ingest:
         )
 
     def _embed(self, passages: Sequence[Passage], between: Callable[[], None]) -> None:
-        """Makes the vectors that are not there yet, longest first, a commit a batch of tokens."""
-        from memoryd.embedder import batches  # brings numpy, and a command needs only the names of files
-
+        """Makes the vectors that are not there yet and commits them as they come."""
         texts = {passage.vector_key: passage.embedded for passage in passages}
         missing = self._ledger.vectors.missing(self._embedder.id, list(texts))
         todo = sorted(missing)
-        lengths = [estimate_tokens(texts[key]) for key in todo]
-        for places in batches(lengths, self._embedder.batch_tokens):
-            keys = [todo[place] for place in places]
-            vectors = self._embedder.embed_passages([texts[key] for key in keys])
-            self._ledger.vectors.save(self._embedder.id, dict(zip(keys, vectors, strict=True)))
-            between()
+        made: dict[bytes, NDArray[np.float32]] = {}
+        with closing(self._embedder.embed_batches([texts[key] for key in todo])) as batches:
+            try:
+                for places, vectors in batches:
+                    made |= {todo[place]: vector for place, vector in zip(places, vectors, strict=True)}
+                    if len(made) >= SAVED_TOGETHER:
+                        full, made = made, {}
+                        self._ledger.vectors.save(self._embedder.id, full)
+                    between()
+            finally:
+                if made:
+                    self._ledger.vectors.save(self._embedder.id, made)
 
     def _new_passage(self, passage: Passage) -> NewPassage:
         words = self._words.words(passage.embedded)

@@ -108,5 +108,8 @@ class WordSplitter:
         if self._kiwi is None:
             from kiwipiepy import Kiwi
 
-            self._kiwi = Kiwi()
+            kiwi = Kiwi()
+            # The first text costs as much as Kiwi itself; nobody is to wait for that with a question.
+            kiwi.tokenize("가")
+            self._kiwi = kiwi
         return self._kiwi

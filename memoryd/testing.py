@@ -13,7 +13,7 @@ from memoryd.errors import IndexUnavailableError
 from memoryd.korean import bigrams, latin_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -55,7 +55,6 @@ class FakeEmbedder:
         self.id = name
         self.dimension = dimension
         self.max_tokens = 480
-        self.batch_tokens = 64
         self.embedded: list[str] = []
 
     def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -66,6 +65,14 @@ class FakeEmbedder:
             if texts
             else np.zeros((0, self.dimension), np.float32)
         )
+
+    def embed_batches(
+        self, texts: Sequence[str]
+    ) -> Generator[tuple[list[int], NDArray[np.float32]], None, None]:
+        """Places and unit vectors, four texts at a time."""
+        for first in range(0, len(texts), 4):
+            batch = texts[first : first + 4]
+            yield list(range(first, first + len(batch))), self.embed_passages(batch)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """A unit vector, (d,) float32."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memoryd.bundled import ONNX_FOLDER
 from memoryd.config import Config, Embedding
 from memoryd.embedder import (
+    AHEAD,
     PARALLEL_SENTENCES,
     OnnxEmbedder,
     PromptedEmbedder,
@@ -25,7 +26,10 @@ from memoryd.errors import EmbedderError
 from memoryd.testing import FakeEmbedder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from memoryd.embedder import Embedder
 
@@ -92,6 +96,18 @@ def test_a_vector_does_not_depend_on_what_is_embedded_beside_it(each: Embedder) 
     for place, text in enumerate(MIXED):
         cosine = float(each.embed_passages([text])[0] @ together[place])
         assert cosine == pytest.approx(1.0, abs=1e-4)
+
+
+def test_batches_hold_every_text_once_with_its_vector(each: Embedder) -> None:
+    texts = [f"{number}번 {text}" for number in range(4) for text in MIXED]
+    together = each.embed_passages(texts)
+    seen = []
+    for places, vectors in each.embed_batches(texts):
+        seen += places
+        cosines = (vectors * together[places]).sum(axis=1)
+        np.testing.assert_allclose(cosines, 1.0, atol=1e-4)
+    assert sorted(seen) == list(range(len(texts)))
+    assert list(each.embed_batches([])) == []
 
 
 def test_longer_texts_have_more_tokens(each: Embedder) -> None:
@@ -245,6 +261,64 @@ def test_batches_hold_each_text_once_and_no_more_than_they_may(lengths: list[int
         assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= most
     longest = [max(lengths[place] for place in batch) for batch in made]
     assert longest == sorted(longest, reverse=True)
+
+
+class Model(PromptedEmbedder):
+    """A text a batch; `encode` sees each on the thread that makes it."""
+
+    def __init__(self, *, threads: int, encode: Callable[[str], object], batch_tokens: int = 1) -> None:
+        self.encode: Callable[[str], object] = str
+        super().__init__(
+            "model", query_prompt="", passage_prompt="", limit=512, batch_tokens=batch_tokens, threads=threads
+        )
+        self.encode = encode
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+    def _encode(self, texts: list[str], *, urgent: bool) -> NDArray[np.float32]:  # noqa: ARG002  (the port's)
+        for text in texts:
+            self.encode(text)
+        return np.eye(1, 4, dtype=np.float32).repeat(len(texts), axis=0)
+
+
+def test_as_many_batches_as_threads_are_made_at_a_time() -> None:
+    together = threading.Barrier(2, timeout=10)
+    model = Model(threads=2, encode=lambda _: together.wait())
+    assert model.embed_passages(["하나", "둘", "셋", "넷"]).shape == (4, 4)
+
+
+def test_a_few_texts_are_shared_among_the_threads() -> None:
+    model = Model(threads=2, encode=str, batch_tokens=512)
+    made = model.embed_batches(["보리는 고양이다", "두부는 강아지다"])
+    assert [places for places, _ in made] == [[0], [1]]
+
+
+def test_closing_early_makes_few_batches_more_and_leaves_no_thread() -> None:
+    encoded: list[str] = []
+    model = Model(threads=2, encode=encoded.append)
+    before = threading.active_count()
+    made = model.embed_batches([str(number) for number in range(100)])
+    next(made)
+    made.close()
+    assert 1 <= len(encoded) <= 2 * AHEAD
+    assert threading.active_count() == before
+
+
+def test_an_error_in_one_batch_comes_after_the_batches_before_it_and_ends_the_rest() -> None:
+    encoded: list[str] = []
+
+    def choke(text: str) -> None:
+        if text == "독" * 97 * 4:
+            raise ValueError("poison")
+        encoded.append(text)
+
+    model = Model(threads=2, encode=choke)
+    made = model.embed_batches(["독" * 4 * number for number in range(1, 101)])
+    assert [next(made)[0] for _ in range(3)] == [[99], [98], [97]]
+    with pytest.raises(ValueError, match="poison"):
+        next(made)
+    assert len(encoded) <= 3 + 2 * AHEAD
 
 
 def test_a_question_goes_before_the_memories_that_wait() -> None:

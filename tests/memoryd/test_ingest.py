@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoryd import ingest
 from memoryd.day_folder import FORWARD, folder_time
 from memoryd.errors import StoreError
-from memoryd.ingest import UnsettledError, read_file
+from memoryd.ingest import StoppingError, UnsettledError, read_file
 from memoryd.ledger import AGAIN, FileRow, FileState, Signature
 from tests.memoryd.parts import Home, line
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from memoryd.ledger import NewFile
 
+LIMIT_S = 10.0
 SEOUL = timezone(timedelta(hours=9))
 
 
@@ -369,6 +372,93 @@ def test_one_file_that_fails_keeps_no_other_out(home: Home, monkeypatch: pytest.
     failed = home.ingest.read([f"day0315/{name}.txt" for name in ("a", "b", "c")])
     assert list(failed) == ["day0315/b.txt"]
     assert sorted(home.said()) == ["셋.", "하나."]
+
+
+def _one_file_a_load(home: Home, monkeypatch: pytest.MonkeyPatch, files: int) -> list[str]:
+    monkeypatch.setattr(ingest, "LOAD", 1)
+    paths = [f"day0315/{number}.txt" for number in range(files)]
+    for path in paths:
+        home.put(path, f"{path}의 이야기.")
+    return paths
+
+
+def test_the_next_load_is_read_while_this_one_is_embedded_and_no_further_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = _one_file_a_load(home, monkeypatch, 6)
+    was_read = {path: threading.Event() for path in paths}
+    read, embed = ingest.read_file, home.embedder.embed_passages
+    loads = iter(range(6))
+
+    def note(file: Path, expected: Signature) -> bytes:
+        was_read[f"day0315/{file.name}"].set()
+        return read(file, expected)
+
+    def look(texts: Sequence[str]) -> NDArray[np.float32]:
+        load = next(loads)
+        assert all(was_read[path].wait(LIMIT_S) for path in paths[load : load + 2])
+        assert not any(was_read[path].is_set() for path in paths[load + 2 :])
+        return embed(texts)
+
+    monkeypatch.setattr(ingest, "read_file", note)
+    monkeypatch.setattr(home.embedder, "embed_passages", look)
+    home.read(*paths)
+    assert len(home.said()) == 6
+
+
+def test_a_file_is_committed_while_the_next_load_is_embedded(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = _one_file_a_load(home, monkeypatch, 3)
+    committed: list[str] = []
+    another = threading.Condition()
+    replace, embed = home.ledger.files.replace, home.embedder.embed_passages
+
+    def note(file: NewFile) -> None:
+        replace(file)
+        with another:
+            committed.append(file.row.path)
+            another.notify_all()
+
+    def look(texts: Sequence[str]) -> NDArray[np.float32]:
+        embedded = len(home.embedder.embedded)
+        with another:
+            assert another.wait_for(lambda: len(committed) == embedded, LIMIT_S)
+        return embed(texts)
+
+    monkeypatch.setattr(home.ledger.files, "replace", note)
+    monkeypatch.setattr(home.embedder, "embed_passages", look)
+    home.read(*paths)
+    assert committed == paths
+
+
+def test_stopping_comes_soon_and_keeps_the_vectors_that_are_made(home: Home) -> None:
+    home.put("day0315/a.jsonl", "".join(line(f"{n}번째 이야기.", conversation=f"c{n}") for n in range(10)))
+    calls = iter(range(3))
+
+    def stop() -> None:
+        if next(calls) == 2:  # once before the load, once after each batch
+            raise StoppingError
+
+    failed = home.ingest.read(["day0315/a.jsonl", "day0315/b.jsonl"], stop)
+    assert {path: type(error) for path, error in failed.items()} == {
+        "day0315/a.jsonl": StoppingError,
+        "day0315/b.jsonl": StoppingError,
+    }
+    assert home.said() == []
+    assert 0 < home.ledger.vectors.count() == len(home.embedder.embedded) < 10
+    home.read("day0315/a.jsonl")
+    assert len(home.said()) == 10
+    assert home.ledger.vectors.embedded_texts() == home.ledger.vectors.count() == 10
+
+
+def test_vectors_are_committed_in_groups_as_they_come(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "SAVED_TOGETHER", 6)
+    home.put("day0315/a.jsonl", "".join(line(f"{n}번째 이야기.", conversation=f"c{n}") for n in range(18)))
+    counts: list[int] = []
+    home.ingest.read(["day0315/a.jsonl"], lambda: counts.append(home.ledger.vectors.count()))
+    assert counts == [0, 0, 8, 8, 16, 16]  # a batch of the fake's is four
+    assert home.ledger.vectors.count() == 18
 
 
 def test_a_crash_between_vectors_and_commit_embeds_nothing_twice(
