@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from memoryd.native_line import native_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
@@ -117,17 +119,18 @@ def write_memory(conversations: Sequence[Conversation], folder: Path) -> int:
         file = folder / conversation.day / f"{conversation.id}.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = [
-            json.dumps(_native(conversation.id, turn), ensure_ascii=False) for turn in conversation.turns
+            native_line(
+                id=turn.id,
+                conversation=conversation.id,
+                time=turn.time,
+                role=turn.role,
+                speaker=turn.speaker,
+                text=turn.text,
+            )
+            for turn in conversation.turns
         ]
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        file.write_text("".join(lines), encoding="utf-8")
     return len(conversations)
-
-
-def _native(conversation_id: str, turn: Turn) -> dict[str, str]:
-    line = {"id": turn.id, "conversation": conversation_id, "role": turn.role, "speaker": turn.speaker}
-    if turn.time:
-        line["time"] = turn.time.isoformat()
-    return line | {"text": turn.text}
 
 
 def _day(time: datetime) -> str:

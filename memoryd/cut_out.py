@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 import loaders
 from loaders.decode import decode
 from loaders.native import NativeLoader
-from memoryd.disk import sync_folder
+from memoryd.disk import sync_folder, write_whole
 from memoryd.errors import BadRequestError, StoreError
 from memoryd.ingest import printable
 from memoryd.journal import torn_aside
+from memoryd.native_line import native_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -280,18 +281,16 @@ def _native(conversations: Sequence[loaders.Conversation]) -> bytes:
 
 
 def _native_line(conversation: loaders.Conversation, turn: loaders.Turn) -> str:
-    fields = {
-        "id": turn.id,
-        "conversation": conversation.id,
-        "title": conversation.title or None,
-        "time": turn.time and turn.time.isoformat(),
-        "role": turn.role,
-        "speaker": turn.speaker,
-        "text": turn.text,
-        "citations": turn.citations,
-    }
-    kept = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(kept, ensure_ascii=False) + "\n"
+    return native_line(
+        id=turn.id,
+        conversation=conversation.id,
+        time=turn.time,
+        role=turn.role,
+        speaker=turn.speaker,
+        text=turn.text,
+        citations=turn.citations,
+        title=conversation.title or None,
+    )
 
 
 def _free_name(root: Path, path: str, data: bytes) -> str:
@@ -308,16 +307,14 @@ def _free_name(root: Path, path: str, data: bytes) -> str:
 def _write(source: Path, target: Path, data: bytes) -> None:
     """Writes the target whole or not at all, with the source's times: they date turns that have no time."""
     partial = target.with_name(f".{target.name}.erasing")
-    with partial.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    status = source.stat()
-    with suppress(PermissionError):
-        os.chown(partial, status.st_uid, status.st_gid)
-    shutil.copystat(source, partial)
-    partial.replace(target)
-    sync_folder(target.parent)
+
+    def ready() -> None:
+        status = source.stat()
+        with suppress(PermissionError):
+            os.chown(partial, status.st_uid, status.st_gid)
+        shutil.copystat(source, partial)
+
+    write_whole(target, data, aside=partial, ready=ready)
 
 
 def _clean_aside(cut: Cut, conversation_id: str) -> None:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaders
-from memoryd.disk import UNSAFE, sync_folder
+from memoryd.disk import UNSAFE, sync_folder, write_whole
 from memoryd.errors import StoreError
 from memoryd.memory_folder import MemoryFolder
+from memoryd.native_line import native_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,24 +170,18 @@ class DayFiles:
     def _write(self, path: str, data: bytes, seen: tuple[int, int, int] | None) -> None:
         file = self._root / path
         partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+
+        def ready() -> None:
+            if seen is not None:
+                partial.chmod(stat.S_IMODE(file.stat().st_mode))
+            if self._signature(path) != seen:
+                raise LeftAloneError(f"{path} was changed meanwhile; import again")
+
         try:
             _check_no_links(self._root, file.parent)
             made = [folder for folder in (file.parent, file.parent.parent) if not folder.exists()]
             file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with partial.open("wb", buffering=0) as out:
-                    rest = memoryview(data)
-                    while rest:
-                        rest = rest[out.write(rest) :]
-                    if seen is not None:
-                        os.fchmod(out.fileno(), stat.S_IMODE(file.stat().st_mode))
-                    os.fsync(out.fileno())
-                if self._signature(path) != seen:
-                    raise LeftAloneError(f"{path} was changed meanwhile; import again")
-                partial.rename(file)
-            finally:
-                partial.unlink(missing_ok=True)
-            sync_folder(file.parent)
+            write_whole(file, data, aside=partial, ready=ready)
             for folder in made:
                 sync_folder(folder.parent)
         except OSError as error:
@@ -260,15 +255,17 @@ def _begins(part: Part) -> tuple[float, str]:
 def _lines(conversation: loaders.Conversation, turns: Sequence[loaders.Turn], *, title: str) -> bytes:
     lines = []
     for place, turn in enumerate(turns):
-        fields: dict[str, object] = {"id": turn.id, "conversation": conversation.id}
-        if turn.time is not None:
-            fields["time"] = turn.time.isoformat()
-        fields |= {"role": turn.role.value, "speaker": turn.speaker, "text": turn.text}
-        if turn.citations is not None:
-            fields["citations"] = list(turn.citations)
-        if title and place == 0:
-            fields["title"] = title
-        lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
+        line = native_line(
+            id=turn.id,
+            conversation=conversation.id,
+            time=turn.time,
+            role=turn.role,
+            speaker=turn.speaker,
+            text=turn.text,
+            citations=turn.citations,
+            title=title if title and place == 0 else None,
+        )
+        lines.append(line)
     return "".join(lines).encode()
 
 

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from memoryd.disk import UNSAFE, sync_folder
 from memoryd.errors import StoreError
 from memoryd.memory_folder import MemoryFolder
+from memoryd.native_line import native_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,19 +105,16 @@ def new_conversation_id() -> str:
 
 
 def _line(conversation_id: str, turn: Utterance) -> str:
-    fields: dict[str, object] = {
-        "id": f"t_{secrets.token_hex(6)}",
-        "conversation": conversation_id,
-        "time": turn.time.isoformat(timespec="seconds"),
-        "role": turn.role,
-        "speaker": turn.speaker,
-        "text": turn.text,
-    }
-    if turn.citations is not None:
-        fields["citations"] = list(turn.citations)
-    if turn.identity_version is not None:
-        fields["identity_version"] = turn.identity_version
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    return native_line(
+        id=f"t_{secrets.token_hex(6)}",
+        conversation=conversation_id,
+        time=turn.time.replace(microsecond=0),
+        role=turn.role,
+        speaker=turn.speaker,
+        text=turn.text,
+        citations=turn.citations,
+        identity_version=turn.identity_version,
+    )
 
 
 def _append(file: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memoryd.disk import UNSAFE
+from memoryd.disk import UNSAFE, write_whole
 from memoryd.errors import StoreError, UnauthorizedError
 
 if TYPE_CHECKING:
@@ -95,10 +95,7 @@ def _token(file: Path) -> str:
 def _new_token(file: Path) -> str:
     token = secrets.token_urlsafe(32)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(token + "\n")
-    partial.rename(file)
+    write_whole(file, f"{token}\n".encode(), aside=file.with_suffix(f".{os.getpid()}"), mode=0o600)
     return token
 
 
