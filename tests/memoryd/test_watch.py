@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,11 @@ from memoryd.testing import FakeClock, FakeFileEvents
 from memoryd.watch import (
     BLIND_RESCAN_SECONDS,
     LONGEST_WAIT_S,
-    RETRY_SECONDS,
     Watcher,
     ignored,
 )
 from tests.memoryd.parts import Home
+from tests.memoryd.watch_scene import RESCAN, SETTLE, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,74 +29,7 @@ if TYPE_CHECKING:
     from memoryd.file_events import FileEvents
     from memoryd.watch import Read
 
-SETTLE = 2.0
-RESCAN = 3600.0
 LIMIT_S = 20.0
-
-
-@dataclass
-class Scene:
-    """A folder, a watcher over it, and a reader that keeps a ledger of signatures."""
-
-    root: Path
-    rescan_seconds: float = RESCAN
-    clock: FakeClock = field(default_factory=FakeClock)
-    events: FakeFileEvents = field(default_factory=FakeFileEvents)
-    known: dict[str, Signature] = field(default_factory=dict)
-    read: list[str] = field(default_factory=list)
-    fails: dict[str, Exception] = field(default_factory=dict)
-    listed: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.root.mkdir()
-        self.watcher = Watcher(
-            root=self.root,
-            events=self.events,
-            read=self._read,
-            give_up=self._give_up,
-            known=lambda: dict(self.known),
-            clock=self.clock,
-            settle_seconds=SETTLE,
-            rescan_seconds=self.rescan_seconds,
-        )
-        # The watcher's thread is not started: the test takes its steps.
-        self.events.start(self.root, self.watcher._notice)
-
-    def put(self, path: str, text: str = "두부는 고양이야.", *, age_s: float = 3600.0) -> Path:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        when = self.clock.now().timestamp() - age_s
-        os.utime(file, (when, when))
-        return file
-
-    def steps(self, seconds: float = 0.0) -> list[str]:
-        """Lets time pass, takes a step, and says what it read."""
-        self.clock.pass_seconds(seconds)
-        before = len(self.read)
-        self.watcher.step()
-        return self.read[before:]
-
-    def _read(self, paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
-        between()
-        self.read += paths
-        for path in set(paths) - self.fails.keys():
-            if (self.root / path).exists():
-                self.known[path] = Signature.of((self.root / path).lstat())
-            else:
-                self.known.pop(path, None)
-        return {path: self.fails[path] for path in paths if path in self.fails}
-
-    def _give_up(self, path: str, reason: str) -> None:
-        error = self.fails[path]
-        if isinstance(error, StoreError):
-            raise error
-        self.listed[path] = reason
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path / "memory")
 
 
 def test_the_first_step_reads_what_is_there_in_the_order_of_its_days(scene: Scene) -> None:
@@ -257,70 +189,6 @@ def test_a_change_while_a_file_is_read_is_not_lost(tmp_path: Path) -> None:
     assert scene.steps() == ["day0315/a.txt"]
     assert scene.watcher.waiting() == 1
     assert scene.steps(SETTLE) == ["day0315/a.txt"]
-
-
-def test_a_store_that_fails_is_shown_and_tried_again(scene: Scene) -> None:
-    scene.put("day0315/a.txt")
-    scene.fails["day0315/a.txt"] = StoreError("the disk is full")
-    assert scene.steps() == ["day0315/a.txt"]
-    assert "the disk is full" in scene.watcher.fault
-    assert not scene.watcher.idle.is_set()
-    scene.fails.clear()
-    assert scene.steps(RETRY_SECONDS - 0.1) == []
-    assert scene.steps(0.1) == ["day0315/a.txt"]
-    assert scene.watcher.fault == ""
-    assert scene.watcher.idle.is_set()
-
-
-@pytest.mark.parametrize("error", [StoreError("no"), PermissionError("no"), ValueError("no")])
-def test_a_file_that_fails_keeps_no_other_from_being_read(scene: Scene, error: Exception) -> None:
-    scene.put("day0315/a.txt")
-    scene.put("day0315/b.txt")
-    scene.fails["day0315/a.txt"] = error
-    assert scene.steps() == ["day0315/a.txt", "day0315/b.txt"]
-    assert scene.watcher.fault == "day0315/a.txt: no"
-    assert scene.watcher.waiting() == 1
-
-
-def test_a_file_that_always_fails_is_listed_and_nobody_waits_for_it(
-    scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Found by a review: one such file kept the replay waiting, and the index being made anew, for ever."""
-    scene.put("day0315/a.txt")
-    scene.fails["day0315/a.txt"] = ValueError("no such thing")
-    assert scene.watcher.catching_up()
-    assert scene.steps() == ["day0315/a.txt"]
-    assert scene.listed == {"day0315/a.txt": "it can't be brought in (no such thing); it is tried again"}
-    assert not scene.watcher.catching_up()
-    assert scene.watcher.idle.is_set()
-    assert scene.steps(RETRY_SECONDS) == ["day0315/a.txt"]
-    assert scene.watcher.fault == "day0315/a.txt: no such thing"
-    assert len(caplog.records) == 1
-    scene.fails.clear()
-    assert scene.steps(RETRY_SECONDS) == ["day0315/a.txt"]
-    assert scene.watcher.fault == ""
-
-
-def test_what_the_ledger_refuses_is_waited_for(scene: Scene) -> None:
-    scene.put("day0315/a.txt")
-    scene.fails["day0315/a.txt"] = StoreError("the disk is full")
-    scene.steps()
-    assert scene.watcher.catching_up()
-    assert scene.listed == {}
-    scene.fails.clear()
-    scene.steps(RETRY_SECONDS)
-    assert not scene.watcher.catching_up()
-
-
-def test_a_file_that_always_changes_while_it_is_read_is_listed_after_a_while(scene: Scene) -> None:
-    scene.put("day0315/a.txt")
-    scene.fails["day0315/a.txt"] = UnsettledError("it changes all the time")
-    for _ in range(round(LONGEST_WAIT_S / SETTLE)):
-        scene.steps(SETTLE)
-    assert scene.watcher.catching_up()
-    scene.steps(SETTLE)
-    assert "it changes all the time" in scene.listed["day0315/a.txt"]
-    assert not scene.watcher.catching_up()
 
 
 def test_a_file_that_keeps_growing_is_waited_for_once(scene: Scene) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,10 @@ import pytest
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.chroma import server as server_module
 from memoryd.errors import IndexUnavailableError
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
@@ -35,17 +35,6 @@ server.url(60)
 print(server._process.pid, flush=True)
 sys.stdin.read()
 """
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Looks ten times a second, for a bounded time."""
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.1)
-    return True
 
 
 def alive(pid: int) -> bool:
@@ -81,11 +70,11 @@ def test_a_killed_child_is_started_again_and_the_index_answers(server: ChromaSer
     first = pid_of(server)
 
     os.kill(first, signal.SIGKILL)
-    assert until(lambda: not alive(first))
+    until(lambda: not alive(first), PATIENCE_S)
     with pytest.raises(IndexUnavailableError):
         index.count("")
 
-    assert until(lambda: pid_of(server) != first)
+    until(lambda: pid_of(server) != first, PATIENCE_S)
     server.url(PATIENCE_S)
     assert index.count("") == 4
     assert index.query([""], vectors[2], 1)[0][0] == "c"
@@ -145,7 +134,7 @@ def test_the_child_dies_with_a_daemon_that_is_killed_outright(tmp_path: Path) ->
         child = int(parent.stdout.readline())
         assert alive(child)
         parent.kill()
-    assert until(lambda: not alive(child))
+    until(lambda: not alive(child), PATIENCE_S)
 
 
 def test_a_child_that_ends_before_it_answers_is_counted(
@@ -154,7 +143,7 @@ def test_a_child_that_ends_before_it_answers_is_counted(
     monkeypatch.setattr(server_module, "FIRST_PAUSE_S", 0.01)
     (tmp_path / "g0001").write_text("a file in the way")
     server.start(tmp_path / "g0001")
-    assert until(lambda: server.failed_starts >= 2)
+    until(lambda: server.failed_starts >= 2, PATIENCE_S)
     with pytest.raises(IndexUnavailableError):
         server.url(0)
 
@@ -166,7 +155,7 @@ def test_the_pause_before_each_new_start_grows(
     monkeypatch.setattr(server_module, "LONGEST_PAUSE_S", 0.02)
     (tmp_path / "g0001").write_text("a file in the way")
     server.start(tmp_path / "g0001")
-    assert until(lambda: server.failed_starts >= 3)
+    until(lambda: server.failed_starts >= 3, PATIENCE_S)
     server.stop()
     pauses = [message.split("again in ")[1] for message in caplog.messages if "again in" in message]
     assert pauses[:3] == ["0.01 s", "0.02 s", "0.02 s"]
@@ -183,8 +172,8 @@ def test_a_child_that_hangs_is_killed_and_another_one_answers(
     monkeypatch.setattr(server_module, "HEARTBEAT_TIMEOUT_S", 0.2)
     monkeypatch.setattr(server_module, "SILENCE_LIMIT_S", 0.2)
     os.kill(first, signal.SIGSTOP)
-    assert until(lambda: not alive(first))
-    assert until(lambda: server.starts == starts + 1)
+    until(lambda: not alive(first), PATIENCE_S)
+    until(lambda: server.starts == starts + 1, PATIENCE_S)
     assert httpx.get(f"{server.url(PATIENCE_S)}/api/v2/heartbeat").is_success
     # Torn files can have it hang over the first questions; one that had answered for a minute would not count.
     assert server.failed_starts == 1
@@ -200,7 +189,7 @@ def test_a_child_that_hung_after_a_steady_life_is_no_failed_start(
     server.start(tmp_path / "g0001")
     server.url(PATIENCE_S)
     os.kill(pid_of(server), signal.SIGSTOP)
-    assert until(lambda: server.starts == 2)
+    until(lambda: server.starts == 2, PATIENCE_S)
     assert server.failed_starts == 0
 
 
@@ -217,7 +206,7 @@ def test_a_child_that_hangs_at_its_start_counts_although_the_supervisor_had_to_k
 
     monkeypatch.setattr(server, "_spawn", deaf)
     server.start(tmp_path / "g0001")
-    assert until(lambda: server.failed_starts >= 2)
+    until(lambda: server.failed_starts >= 2, PATIENCE_S)
 
 
 def test_no_file_of_chromas_grows_past_the_limit(tmp_path: Path) -> None:
