@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadedModel:
-    """A model in memory; `close` frees the weights, the engine's `detach` the context."""
+    """A model in memory: the engine's `detach` frees the context, the last reference the weights."""
 
     def __init__(
         self,
@@ -151,10 +151,6 @@ class LoadedModel:
         self.prompter.forget()
         if self._files is not None:
             self._files.remove()
-
-    def close(self) -> None:
-        """Frees the weights, once its context is freed."""
-        self.weights.close()
 
 
 def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredIdentity], None] | None:

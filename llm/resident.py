@@ -59,6 +59,7 @@ class ResidentModel:
         self._loading = threading.Lock()
         self._publish = threading.Lock()
         self._closes = 0
+        self._loads = 0
         self._backoff_s = FIRST_BACKOFF_S
         self._again: threading.Timer | None = None
         self._status = self._absent()
@@ -101,6 +102,7 @@ class ResidentModel:
             if self._model is not None:
                 return
             closes = self._closes
+            self._loads += 1
             if not _is_there(self._settings.path):
                 self._status = self._absent()
                 return
@@ -123,11 +125,11 @@ class ResidentModel:
                     self._engine.attach(model.batcher, lambda error: self._died(model, error))
                     self._pin_now(model)
             if closed:
-                model.close()
+                model.batcher.close()
                 self._status = self._absent()
 
     def close(self) -> None:
-        """Frees the weights. Answers under way end with ModelNotReadyError."""
+        """Answers under way end with ModelNotReadyError; the weights are freed once nobody reads tokens any more."""
         with self._publish:
             self._closes += 1
             model, self._model = self._model, None
@@ -136,7 +138,6 @@ class ResidentModel:
             self._status = self._absent()
         if model is not None:
             self._engine.detach(model.batcher)
-            model.close()
 
     def pin(self, identity: Identity) -> None:
         """Has the identity computed in spare steps; see `Generator.pin`."""
@@ -157,7 +158,7 @@ class ResidentModel:
                 if self._model is not model:
                     break
             model.forget()
-            self._pinned(model, None)
+            self._pinned(self._loads, None)
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
@@ -210,8 +211,7 @@ class ResidentModel:
             self._status = self._state(State.LOADING, "", progress=share)
             return self._closes == closes
 
-        def on_pinned(version: int) -> None:
-            self._pinned(model, version)
+        load = self._loads
 
         model = LoadedModel.open(
             self._name,
@@ -220,7 +220,7 @@ class ResidentModel:
             info,
             threads=self._settings.threads or len(os.sched_getaffinity(0)),
             progress=progress,
-            on_pinned=on_pinned,
+            on_pinned=lambda version: self._pinned(load, version),
         )
         asked = self._settings.context_tokens
         limit = ", all that the model was made for" if model.context_tokens < asked else ""
@@ -239,7 +239,6 @@ class ResidentModel:
             self._again = threading.Timer(wait, self.load)
             self._again.daemon = True
             self._again.start()
-        model.close()
 
     def _pin_now(self, model: LoadedModel) -> None:
         """Orders the identity from the engine; tokens and file are seen to in a thread of their own."""
@@ -264,9 +263,9 @@ class ResidentModel:
         if identity is not None and model.has_moved_on(identity):
             self._pin_now(model)
 
-    def _pinned(self, model: LoadedModel, version: int | None) -> None:
+    def _pinned(self, load: int, version: int | None) -> None:
         with self._publish:
-            if self._model is model:
+            if self._loads == load and self._model is not None:
                 self._backoff_s = FIRST_BACKOFF_S
                 self._status = self._state(State.READY, self._status.detail, identity=version)
 
