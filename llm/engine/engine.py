@@ -124,7 +124,8 @@ class Engine:
             orders, self._orders = self._orders, deque()
         for what in orders:
             self._guarded(what)
-        return any([self._step(batcher) for batcher in list(self._batchers)])
+        steps = [self._step(batcher) for batcher in list(self._batchers)]  # a step of each, whatever the first did
+        return any(steps)
 
     def _step(self, batcher: Batcher) -> bool:
         try:
