@@ -124,7 +124,9 @@ class Engine:
             orders, self._orders = self._orders, deque()
         for what in orders:
             self._guarded(what)
-        steps = [self._step(batcher) for batcher in list(self._batchers)]  # a step of each, whatever the first did
+        steps = [
+            self._step(batcher) for batcher in list(self._batchers)
+        ]  # a step of each, whatever the first did
         return any(steps)
 
     def _step(self, batcher: Batcher) -> bool:
