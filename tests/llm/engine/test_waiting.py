@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llm.base import ModelError
-from llm.engine.job import Job
 from llm.engine.waiting import Waiting
 from tests.llm.engine.fake_context import make_job
+
+if TYPE_CHECKING:
+    from llm.engine.job import Job
 
 
 def served(queue: Waiting) -> list[Job]:
