@@ -28,10 +28,15 @@ END = 0
 
 
 def logits_after(tokens: Iterable[int]) -> NDArray[np.float32]:
-    """What the model thinks after these tokens: anything, but always the same, (VOCABULARY,)."""
-    data = np.array(list(tokens), np.int32).tobytes()
-    seed = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-    return np.random.default_rng(seed).normal(scale=4.0, size=VOCABULARY).astype(np.float32)
+    """What the model thinks after these tokens: anything, but always the same, (VOCABULARY,).
+
+    It ends its answers, sooner or later, where the first token is END.
+    """
+    known = np.array(list(tokens), np.int32)
+    seed = int.from_bytes(hashlib.blake2b(known.tobytes(), digest_size=8).digest(), "little")
+    logits = np.random.default_rng(seed).normal(scale=4.0, size=VOCABULARY).astype(np.float32)
+    logits[END] = 50.0 if known[0] == END and seed % 4 == 0 else -50.0
+    return logits
 
 
 def alone(prompt: Sequence[int] | NDArray[np.int32], count: int) -> list[int]:

@@ -14,6 +14,7 @@ from llm.base import Finish, PromptTooLongError
 from llm.batch import Batch
 from llm.engine.cache import Cache, Lane
 from tests.llm.engine.fake_context import (
+    END,
     FakeAnswer,
     FakeContext,
     alone,
@@ -375,7 +376,7 @@ class AtRandom(RuleBasedStateMachine):
         self.wiped = 0
 
     @rule(
-        identity=st.sampled_from([*IDENTITIES, []]),
+        identity=st.sampled_from([*IDENTITIES, [], [END]]),
         length=st.integers(1, 30),
         seed=st.integers(0, 5),
         count=st.integers(1, 8),
