@@ -293,3 +293,20 @@ def numbers(seed: int, count: int) -> list[int]:
 def ample(parallel: int = 3, **settings: object) -> FakeContext:
     """A context with room for everything."""
     return partial(FakeContext, cells=4000, sequences=sequences(parallel))(**settings)  # type: ignore[arg-type]
+
+
+IDENTITY = numbers(1, 30)
+
+
+def pinned(batcher: Batcher, tokens: Sequence[int] = IDENTITY, version: int = 1) -> None:
+    """Pins an identity and computes it."""
+    batcher.pin(make_pin(tokens, version))
+    run(batcher)
+    assert batcher.cache.pin is not None
+    assert batcher.cache.pin.version == version
+
+
+def submit(batcher: Batcher, *jobs: Job) -> None:
+    """Lets requests in, which must have a place."""
+    for job in jobs:
+        assert batcher.submit(job)

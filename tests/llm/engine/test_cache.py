@@ -15,6 +15,7 @@ from llm.batch import Batch
 from llm.engine.cache import Cache, Lane
 from tests.llm.engine.fake_context import (
     END,
+    IDENTITY,
     FakeAnswer,
     FakeContext,
     alone,
@@ -30,8 +31,6 @@ from tests.llm.engine.fake_context import (
 if TYPE_CHECKING:
     from llm.engine.job import Job
     from llm.engine.pins import Pin
-
-IDENTITY = numbers(1, 30)
 
 
 class Desk:
