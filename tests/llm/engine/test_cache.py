@@ -291,7 +291,7 @@ def test_the_old_identity_goes_first_only_where_both_do_not_fit_and_nobody_is_an
     desk.pin(numbers(2, 60))
     desk.cache.want(make_pin(numbers(3, 60), 2))
     assert desk.cache.begin_next(idle=False) is None
-    assert desk.cache.pin is not None
+    assert desk.cache.pinned == 60
     assert desk.cache.next_waits
     assert desk.cache.begin_next(idle=True) is not None
     assert desk.cache.pin is None
