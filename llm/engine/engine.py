@@ -106,9 +106,10 @@ class Engine:
         """Ends every answer, frees every context, and the thread."""
         with self._signal:
             self._closed = True
-            self._over = self._thread is None
             self._signal.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is None:
+            self._leave()
+        elif self._thread is not threading.current_thread():
             self._thread.join()
 
     def _run(self) -> None:
