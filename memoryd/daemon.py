@@ -12,8 +12,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from llm import ModelSettings, State, make_runner
+from llm import ModelSettings, RemoteSettings, State, make_remote, make_runner
 from memoryd.clock import SystemClock
+from memoryd.config import Model, RemoteModel
 from memoryd.errors import (
     AlreadyRunningError,
     EmbedderError,
@@ -429,8 +430,11 @@ def _generators(config: Config) -> dict[str, Generator]:
     if not config.llm.enabled:
         return {}
     files = {BUNDLED: (BUNDLED, config.paths.models / BUNDLED_FILE)}
-    files |= {name: (model.family, model.path) for name, model in config.models.items()}
-    return {
+    remotes = {name: model for name, model in config.models.items() if isinstance(model, RemoteModel)}
+    files |= {
+        name: (model.family, model.path) for name, model in config.models.items() if isinstance(model, Model)
+    }
+    local = {
         name: make_runner(
             family,
             name,
@@ -443,3 +447,17 @@ def _generators(config: Config) -> dict[str, Generator]:
         )
         for name, (family, path) in files.items()
     }
+    return local | {name: _remote(name, model, config) for name, model in remotes.items()}
+
+
+def _remote(name: str, model: RemoteModel, config: Config) -> Generator:
+    return make_remote(
+        name,
+        RemoteSettings(
+            url=model.url,
+            model=model.model,
+            api_key=model.api_key.get_secret_value(),
+            context_tokens=config.llm.context_tokens,
+            read_timeout_s=model.read_timeout_seconds,
+        ),
+    )
