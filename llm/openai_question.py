@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from llm.base import GenerateRequest, Message, Sampling
 
 MOST_STOPS = 4  # OpenAI takes no more; whoever reads the answer minds the rest
-GRAMMAR_ENGINES = {Engine.LLAMA_CPP, Engine.LLAMA_CPP_PYTHON}
 WORD_JOINER = "\u2060"
 # What the usual chat templates write between turns; a server reads it as such wherever it stands.
 TURN_MARK = re.compile(
@@ -79,8 +78,9 @@ def _constraint(request: GenerateRequest, engine: Engine) -> dict[str, Any]:
     if request.grammar and request.json_schema:
         raise BadGrammarError("Give a grammar or a JSON schema, not both.")
     if request.grammar:
-        if engine not in GRAMMAR_ENGINES:
-            raise BadGrammarError("Only llama.cpp's servers take a grammar; give a JSON schema instead.")
+        # llama-cpp-python's server takes one too, and dies of one that is broken (0.3.36).
+        if engine is not Engine.LLAMA_CPP:
+            raise BadGrammarError("Only llama.cpp's own server takes a grammar; give a JSON schema instead.")
         return {"grammar": request.grammar}
     if not request.json_schema:
         return {}

@@ -142,10 +142,10 @@ class OpenAIServer:
                         yield self._chunk(event.data, question)
             except httpx.ReadTimeout as error:
                 raise self._silent(f"after {chunks} pieces of its answer") from error
-            except httpx.HTTPError as error:
-                raise self._broken_off(chunks, _words(error)) from error
             except SSEError as error:
                 raise self._foreign(f"its answer is no event stream ({error})") from error
+            except httpx.HTTPError as error:
+                raise self._broken_off(chunks, _words(error)) from error
         raise self._broken_off(chunks, "the connection was closed")
 
     def _chunk(self, data: str, question: dict[str, Any]) -> Chunk:
@@ -265,6 +265,10 @@ class OpenAIServer:
         )
 
     def _broken_off(self, chunks: int, why: str) -> ModelError:
+        if not chunks:  # llama-cpp-python's server says no more than that of a prompt that is too long
+            return ModelError(
+                f"{self._who} said nothing: {why}. Its own log says why; the prompt may be too long for it."
+            )
         return ModelError(f"{self._who} broke off after {chunks} pieces of its answer: {why}. Ask again.")
 
     def _foreign(self, what: str) -> ModelError:
