@@ -8,8 +8,13 @@ Importing this package is cheap: llama.cpp is imported by the first `load()`.
 from __future__ import annotations
 
 from llm.base import (
+    BadGrammarError,
+    DeadlineError,
+    Finish,
     GenerateRequest,
     Generator,
+    Identity,
+    KvType,
     Message,
     ModelError,
     ModelNotReadyError,
@@ -17,7 +22,10 @@ from llm.base import (
     ModelStatus,
     Piece,
     PromptTooLongError,
+    QueueFullError,
+    Sampling,
     State,
+    TokenLogprob,
     Usage,
 )
 from llm.bundled_runner import BUNDLED
@@ -27,8 +35,13 @@ from llm.mixtral_runner import MIXTRAL
 from llm.resident import ResidentModel
 
 __all__ = [
+    "BadGrammarError",
+    "DeadlineError",
+    "Finish",
     "GenerateRequest",
     "Generator",
+    "Identity",
+    "KvType",
     "Message",
     "ModelError",
     "ModelNotReadyError",
@@ -36,7 +49,10 @@ __all__ = [
     "ModelStatus",
     "Piece",
     "PromptTooLongError",
+    "QueueFullError",
+    "Sampling",
     "State",
+    "TokenLogprob",
     "Usage",
     "make_runner",
 ]

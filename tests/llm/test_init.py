@@ -11,8 +11,13 @@ import llm
 
 def test_the_public_surface() -> None:
     assert llm.__all__ == [
+        "BadGrammarError",
+        "DeadlineError",
+        "Finish",
         "GenerateRequest",
         "Generator",
+        "Identity",
+        "KvType",
         "Message",
         "ModelError",
         "ModelNotReadyError",
@@ -20,7 +25,10 @@ def test_the_public_surface() -> None:
         "ModelStatus",
         "Piece",
         "PromptTooLongError",
+        "QueueFullError",
+        "Sampling",
         "State",
+        "TokenLogprob",
         "Usage",
         "make_runner",
     ]
