@@ -45,7 +45,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 def answer(problem: Problem, *, retry_after_s: float = RETRY_AFTER_S) -> JSONResponse:
     """A problem document as a response; with 503 goes when to try again, in whole seconds, rounded up."""
-    headers = {}
+    headers: dict[str, str] = {}
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     if problem.status == HTTPStatus.UNAUTHORIZED:

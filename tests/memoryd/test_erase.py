@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
+from llm import GenerateRequest
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.config import Paths
@@ -143,7 +144,7 @@ def test_it_is_taken_out_everywhere_and_the_proof_says_so(desk: Desk) -> None:
 
 
 def test_every_part_that_keeps_something_in_memory_is_told(desk: Desk) -> None:
-    list(desk.generator.generate(cast("Any", type("Request", (), {"choices": ()})())))
+    list(desk.generator.generate(GenerateRequest(messages=())))
     desk.erase()
     assert desk.away.forgotten == ["secret"]
     assert desk.away.noted == [BOTH]
