@@ -118,7 +118,8 @@ class AskAnswer(Wire):
     """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None.
 
     `thought` is what a thinking model thought before it answered. `finish` says why the answer ended: `length` where
-    `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it and is not kept.
+    `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it
+    and is not kept.
     """
 
     answer: str
@@ -263,7 +264,10 @@ class FileList(Wire):
 
 
 class IdentityView(Wire):
-    """An identity version: its text, the digest of its inputs, and what was missing when it was made."""
+    """An identity version: its text, the digest of its inputs, and what was missing when it was made.
+
+    `models` says of each model which version it holds computed now (null: none), whatever version was asked for.
+    """
 
     version: int
     digest: str
@@ -271,6 +275,7 @@ class IdentityView(Wire):
     tokens: int
     missing: list[str]
     text: str
+    models: dict[str, int | None] = {}
 
 
 class ReplayRequest(Wire):

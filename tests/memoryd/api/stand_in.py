@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from llm import Finish, ModelNotReadyError, Piece, State, Usage
+from llm import Finish, Identity, ModelNotReadyError, Piece, State, Usage
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.config import Config, Llm, Paths
 from memoryd.daemon import Part
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llm import GenerateRequest
     from memoryd.journal import Utterance
     from memoryd.korean import WordSplitter
+    from memoryd.ledger import IdentityRow
     from memoryd.users import User
 
 LAKE = "day0402/lake.jsonl"
@@ -85,6 +86,7 @@ class StandIn:
             manifest=paths.manifest,
             owners=self.users.origin.owners,
             budget=500,
+            adopted=self._pin,
             clock=self.clock,
         )
         self.loading: str | None = None
@@ -159,6 +161,10 @@ class StandIn:
         """Every line that the journal has written, in order."""
         files = sorted(self.config.paths.memory.glob("day*/origin/*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+
+    def _pin(self, identity: IdentityRow) -> None:
+        for generator in self.generators.values():
+            generator.pin(Identity(version=identity.version, text=identity.text, speaker="에코"))
 
     def _open(self, words: WordSplitter) -> Memory:
         paths = self.config.paths
