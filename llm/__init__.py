@@ -1,6 +1,6 @@
 """Language models that stay loaded, one family a `*_runner` file; knows nothing of memory.
 
-    make_runner("llama", "llama", ModelSettings(path=…)) ─load()─▶ ready ─generate(request)─▶ Piece, Piece, …
+    make_runner("llama", "llama", ModelSettings(path=…), Engine()) ─load()─▶ ready ─generate(request)─▶ Piece, Piece, …
 
 Importing this package is cheap: llama.cpp is imported by the first `load()`.
 """
@@ -14,7 +14,6 @@ from llm.base import (
     GenerateRequest,
     Generator,
     Identity,
-    KvType,
     Message,
     ModelError,
     ModelNotReadyError,
@@ -30,6 +29,7 @@ from llm.base import (
 )
 from llm.bundled_runner import BUNDLED
 from llm.deepseek_runner import DEEPSEEK
+from llm.engine import Engine
 from llm.llama_runner import LLAMA
 from llm.mixtral_runner import MIXTRAL
 from llm.resident import ResidentModel
@@ -37,11 +37,11 @@ from llm.resident import ResidentModel
 __all__ = [
     "BadGrammarError",
     "DeadlineError",
+    "Engine",
     "Finish",
     "GenerateRequest",
     "Generator",
     "Identity",
-    "KvType",
     "Message",
     "ModelError",
     "ModelNotReadyError",
@@ -60,8 +60,8 @@ __all__ = [
 _FAMILIES = {family.name: family for family in (BUNDLED, DEEPSEEK, LLAMA, MIXTRAL)}
 
 
-def make_runner(family: str, name: str, settings: ModelSettings) -> Generator:
-    """The model `name`, of a family, not loaded yet.
+def make_runner(family: str, name: str, settings: ModelSettings, engine: Engine) -> ResidentModel:
+    """The model `name`, of a family, not loaded yet; `engine` computes for it beside the others.
 
     Raises:
         ModelError: no such family; the message lists the known ones.
@@ -69,4 +69,4 @@ def make_runner(family: str, name: str, settings: ModelSettings) -> Generator:
     if family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise ModelError(f'The model {name} has the family "{family}"; known are: {known}.')
-    return ResidentModel(name, _FAMILIES[family], settings)
+    return ResidentModel(name, _FAMILIES[family], settings, engine)

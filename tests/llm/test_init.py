@@ -13,11 +13,11 @@ def test_the_public_surface() -> None:
     assert llm.__all__ == [
         "BadGrammarError",
         "DeadlineError",
+        "Engine",
         "Finish",
         "GenerateRequest",
         "Generator",
         "Identity",
-        "KvType",
         "Message",
         "ModelError",
         "ModelNotReadyError",
