@@ -26,8 +26,8 @@ from llm.base import (
     Usage,
 )
 from llm.choices import Choices
-from llm.engine.job import Job, Pieces
 from llm.device import device_now
+from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
 from llm.plan import Verdict, verdict_for
 

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from llm import Engine, State
+from llm import Engine, Identity, State
 from memoryd.clock import SystemClock
 from memoryd.errors import (
     AlreadyRunningError,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
     from memoryd.journal import Utterance
-    from memoryd.ledger import Ledger
+    from memoryd.ledger import IdentityRow, Ledger
     from memoryd.opening import Memory
     from memoryd.users import User
     from memoryd.watch import Watcher
@@ -232,10 +232,11 @@ class Daemon:
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
             budget=self.config.replay.token_budget,
+            adopted=self._pin,
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        if self._insist(loop.identity) is None:
+        if self._insist(loop.adopt) is None:
             # One from before serves until the first scan is done: a long life takes long to replay.
             self._replay("boot")
         try:
@@ -296,6 +297,12 @@ class Daemon:
             generator.load()
             status = generator.status()
             log.info("model %s: %s %s", name, status.state, status.detail)
+
+    def _pin(self, identity: IdentityRow) -> None:
+        """Has every model compute an identity beside its work; one that is not loaded yet does so then."""
+        pinned = Identity(version=identity.version, text=identity.text, speaker=self.config.being.name)
+        for generator in self.generators.values():
+            generator.pin(pinned)
 
     def _put_bundled_model_in_place(self) -> None:
         """A fault of the built-in model must not keep the others from loading."""
