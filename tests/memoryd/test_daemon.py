@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from memoryd.opening import Memory
 
@@ -41,7 +41,7 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
     family, settings = models["deepseek"]
     assert family == "deepseek"
     assert settings == ModelSettings(
-        path=Config().models["deepseek"].path,
+        path=Path("/workspace/llm_models/deepseek-r1-distill-qwen-7b.Q4_K_M.gguf"),
         context_tokens=1024,
         cache_tokens=4096,
         parallel=3,
