@@ -1,7 +1,7 @@
 """Language models that stay loaded, one family a `*_runner` file; knows nothing of memory.
 
-    make_runner("llama", "llama", ModelSettings(path=…)) ─load()─▶ ready ─generate(request)─▶ Piece, Piece, …
-    make_remote("big", RemoteSettings(url=…))          ─load()─▶ ready ─generate(request)─▶ Piece, Piece, …
+    make_runner("llama", "llama", ModelSettings(path=…), Engine()) ─load()─▶ ready ─generate(request)─▶ Piece, …
+    make_remote("big", RemoteSettings(url=…))                    ─load()─▶ ready ─generate(request)─▶ Piece, …
 
 Importing this package is cheap: llama.cpp is imported by the first `load()`, httpx by the first `make_remote`.
 """
@@ -9,8 +9,12 @@ Importing this package is cheap: llama.cpp is imported by the first `load()`, ht
 from __future__ import annotations
 
 from llm.base import (
+    BadGrammarError,
+    DeadlineError,
+    Finish,
     GenerateRequest,
     Generator,
+    Identity,
     Message,
     ModelError,
     ModelNotReadyError,
@@ -18,19 +22,28 @@ from llm.base import (
     ModelStatus,
     Piece,
     PromptTooLongError,
+    QueueFullError,
+    Sampling,
     State,
+    TokenLogprob,
     Usage,
 )
 from llm.bundled_runner import BUNDLED
 from llm.deepseek_runner import DEEPSEEK
+from llm.engine import Engine
 from llm.llama_runner import LLAMA
 from llm.mixtral_runner import MIXTRAL
 from llm.remote_settings import RemoteSettings
 from llm.resident import ResidentModel
 
 __all__ = [
+    "BadGrammarError",
+    "DeadlineError",
+    "Engine",
+    "Finish",
     "GenerateRequest",
     "Generator",
+    "Identity",
     "Message",
     "ModelError",
     "ModelNotReadyError",
@@ -38,8 +51,11 @@ __all__ = [
     "ModelStatus",
     "Piece",
     "PromptTooLongError",
+    "QueueFullError",
     "RemoteSettings",
+    "Sampling",
     "State",
+    "TokenLogprob",
     "Usage",
     "make_remote",
     "make_runner",
@@ -48,8 +64,8 @@ __all__ = [
 _FAMILIES = {family.name: family for family in (BUNDLED, DEEPSEEK, LLAMA, MIXTRAL)}
 
 
-def make_runner(family: str, name: str, settings: ModelSettings) -> Generator:
-    """The model `name`, of a family, not loaded yet.
+def make_runner(family: str, name: str, settings: ModelSettings, engine: Engine) -> ResidentModel:
+    """The model `name`, of a family, not loaded yet; `engine` computes for it beside the others.
 
     Raises:
         ModelError: no such family; the message lists the known ones.
@@ -57,7 +73,7 @@ def make_runner(family: str, name: str, settings: ModelSettings) -> Generator:
     if family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise ModelError(f'The model {name} has the family "{family}"; known are: {known}.')
-    return ResidentModel(name, _FAMILIES[family], settings)
+    return ResidentModel(name, _FAMILIES[family], settings, engine)
 
 
 def make_remote(name: str, settings: RemoteSettings) -> Generator:

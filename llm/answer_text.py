@@ -1,6 +1,7 @@
 """From token bytes to the answer as people read it, bit by bit.
 
 bytes ──UTF-8──▶ text ──Thinking──▶ without <think>…</think> ──Stops──▶ up to the stop text, ends trimmed
+                             └────▶ what was thought, apart
 """
 
 from __future__ import annotations
@@ -50,17 +51,23 @@ class AnswerText:
         """The text that is sure now; often ""."""
         return self._stops.feed(self._thinking.feed(self._utf8.decode(data)))
 
+    def thoughts(self) -> str:
+        """What was thought since this was asked last; often ""."""
+        return self._thinking.take_thoughts()
+
     def end(self) -> str:
         """The text that was held and turned out to be plain."""
         return self._stops.feed(self._thinking.end()) + self._stops.end()
 
 
 class _Thinking:
-    """Leaves out one leading `<think>…</think>`; later tags are text like any other."""
+    """Puts one leading `<think>…</think>` apart; later tags are text like any other."""
 
     def __init__(self, state: Thought) -> None:
         self.state = state
         self._held = ""
+        self._thoughts = ""
+        self._trim = _Stops(())
 
     def feed(self, text: str) -> str:
         if self.state is Thought.DONE:
@@ -74,12 +81,19 @@ class _Thinking:
             elif not OPEN.startswith(start):
                 return self._release()
         if self.state is Thought.THINKING:
-            _, tag, after = self._held.partition(CLOSE)
+            thought, tag, after = self._held.partition(CLOSE)
             if tag:
                 self._held = after
+                self._thoughts += self._trim.feed(thought)
                 return self._release()
-            self._held = self._held[-len(CLOSE) :]
+            sure = len(self._held) - _beginning_at_the_end(self._held, (CLOSE,))
+            self._thoughts += self._trim.feed(self._held[:sure])
+            self._held = self._held[sure:]
         return ""
+
+    def take_thoughts(self) -> str:
+        thoughts, self._thoughts = self._thoughts, ""
+        return thoughts
 
     def end(self) -> str:
         return "" if self.state is Thought.THINKING else self._release()
@@ -108,7 +122,7 @@ class _Stops:
             self.stopped = True
             self._held = self._held[: min(cuts)]
             return self._take(len(self._held))
-        return self._take(len(self._held) - self._possible_stop())
+        return self._take(len(self._held) - _beginning_at_the_end(self._held, self._stop))
 
     def end(self) -> str:
         return self._take(len(self._held))
@@ -124,9 +138,9 @@ class _Stops:
         self._begun = self._begun or bool(sure)
         return sure
 
-    def _possible_stop(self) -> int:
-        """Length of the longest end of what is held that begins a stop text."""
-        return max(
-            (size for stop in self._stop for size in range(1, len(stop)) if self._held.endswith(stop[:size])),
-            default=0,
-        )
+
+def _beginning_at_the_end(text: str, marks: Sequence[str]) -> int:
+    """Length of the longest end of a text that begins one of the marks."""
+    return max(
+        (size for mark in marks for size in range(1, len(mark)) if text.endswith(mark[:size])), default=0
+    )

@@ -29,11 +29,14 @@ class Prompt:
         text: the whole of it, without the start token in the transcript form.
         control: whether control tokens in `text` are meant as such (a chat template wrote them).
         stop: texts that end the answer.
+        seam: where the system message ends, in characters; tokens are not merged across it, so that every
+            prompt with the same identity begins with the same tokens.
     """
 
     text: str
     control: bool
     stop: tuple[str, ...] = ()
+    seam: int = 0
 
 
 class Render(Protocol):
@@ -57,7 +60,10 @@ def transcript(messages: Sequence[Message]) -> Prompt:
     labels = {_speaker(message, assistant) for message in messages if message.role != SYSTEM} | {assistant}
     blocks = [*systems, "\n".join([*turns, f"{assistant}:"])]
     return Prompt(
-        text="\n\n".join(blocks), control=False, stop=tuple(f"\n{label}:" for label in sorted(labels))
+        text="\n\n".join(blocks),
+        control=False,
+        stop=tuple(f"\n{label}:" for label in sorted(labels)),
+        seam=len("\n\n".join(systems)),
     )
 
 
@@ -80,13 +86,21 @@ def from_template(messages: Sequence[Message], render: Render) -> Prompt:
     try:
         text = render(_as_chat(messages))
         if all(message.text.strip() in text for message in messages if message.role == SYSTEM):
-            return Prompt(text=text, control=True)
+            return Prompt(text=text, control=True, seam=_seam(messages, text))
     except ValueError:
         pass  # the second form is for this
     try:
-        return Prompt(text=render(_as_chat(_alternating(messages))), control=True)
+        text = render(_as_chat(_alternating(messages)))
+        return Prompt(text=text, control=True, seam=_seam(messages, text))
     except ValueError as error:
         raise ModelError(f"The model's chat template refuses the conversation: {error}") from error
+
+
+def _seam(messages: Sequence[Message], text: str) -> int:
+    """Where the first system message ends in the text; templates may trim it."""
+    system = next((message.text.strip() for message in messages if message.role == SYSTEM), "")
+    place = text.find(system) if system else -1
+    return 0 if place < 0 else place + len(system)
 
 
 def _as_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -1,57 +1,71 @@
-"""A GGUF model that stays loaded: its state, one answer at a time, streamed as text.
+"""A GGUF model that stays loaded: its state, the identity it holds, and answers, several at once.
 
-generate ─▶ prompt ─▶ tokens ─▶ fits the context? ─▶ wait for the turn ─▶ Piece, Piece, … Piece(usage)
+absent ─load─▶ loading 37 % ─▶ ready ─generate─▶ prompt ─▶ fits? ─▶ Job ─▶ engine ─▶ Piece, Piece, …
+   ▲                             │ llama.cpp failed
+   └──── again after 1, 2, 4 … s ┘
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import threading
-from dataclasses import replace
+import time
 from typing import TYPE_CHECKING
 
-from llm.answer_text import OPEN, AnswerText, Thought
 from llm.base import (
+    Finish,
+    Identity,
     ModelError,
     ModelNotReadyError,
     ModelStatus,
     Piece,
     PromptTooLongError,
+    QueueFullError,
     State,
     Usage,
 )
 from llm.choices import Choices
+from llm.device import device_now
+from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
-from llm.prompt import Prompt, from_template, transcript
+from llm.plan import Verdict, verdict_for
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from llm.base import GenerateRequest, ModelSettings
+    from llm.engine import Engine
+    from llm.engine.batcher import Occupancy
     from llm.family import Family
-    from llm.llama_cpp_model import LlamaCppModel
+    from llm.gguf import GgufInfo
+    from llm.loaded import LoadedModel
+    from llm.plan import ModelPlan
 
 log = logging.getLogger(__name__)
 
+FIRST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 60.0
+SECONDS_A_PLACE = 2.0
+
 
 class ResidentModel:
-    """One model of one family; implements `llm.base.Generator`.
+    """One model of one family; implements `llm.base.Generator`. Any thread may use it."""
 
-    `status()` may be called from any thread at any time. `generate()` checks and tokenises at once; the
-    computing starts with the first piece, and the model is busy until the iterator ends or is closed.
-    """
-
-    def __init__(self, name: str, family: Family, settings: ModelSettings) -> None:
+    def __init__(self, name: str, family: Family, settings: ModelSettings, engine: Engine) -> None:
         self._name = name
         self._family = family
         self._settings = settings
-        self._model: LlamaCppModel | None = None
+        self._engine = engine
+        self._model: LoadedModel | None = None
+        self._identity: Identity | None = None
         self._loading = threading.Lock()
-        self._turn = threading.Lock()
         self._publish = threading.Lock()
         self._closes = 0
+        self._loads = 0
+        self._backoff_s = FIRST_BACKOFF_S
+        self._again: threading.Timer | None = None
         self._status = self._absent()
 
     @property
@@ -74,6 +88,15 @@ class ResidentModel:
         """The state now; never blocks."""
         return self._status
 
+    def occupancy(self) -> Occupancy:
+        """What its cache and queue are at.
+
+        Raises:
+            ModelNotReadyError: the model is not loaded.
+        """
+        batcher = self._ready().batcher
+        return self._engine.ask(batcher.occupancy)
+
     def load(self) -> None:
         """Loads the weights, or waits for a load under way.
 
@@ -83,12 +106,13 @@ class ResidentModel:
             if self._model is not None:
                 return
             closes = self._closes
+            self._loads += 1
             if not _is_there(self._settings.path):
                 self._status = self._absent()
                 return
-            self._status = self._state(State.LOADING, "")
+            self._status = self._state(State.LOADING, "", progress=0.0)
             try:
-                model, detail = self._open()
+                model, detail = self._open(closes)
             except ModelError as error:
                 log.warning("model %s: %s", self._name, error)
                 self._status = self._state(State.FAILED, str(error))
@@ -98,65 +122,158 @@ class ResidentModel:
                 self._status = self._state(State.FAILED, repr(error))
                 return
             with self._publish:
-                if self._closes == closes:
+                closed = self._closes != closes
+                if not closed:
                     self._model = model
                     self._status = self._state(State.READY, detail)
-                else:
-                    self._status = self._absent()
+                    self._engine.attach(model.batcher, lambda error: self._died(model, error))
+                    self._pin_now(model)
+            if closed:
+                model.batcher.close()
+                self._status = self._absent()
 
     def close(self) -> None:
-        """Frees the weights. An answer under way ends with ModelNotReadyError and frees them then."""
+        """Answers under way end with ModelNotReadyError; the weights are freed once nobody reads tokens any more."""
         with self._publish:
             self._closes += 1
-            self._model = None
+            model, self._model = self._model, None
+            if self._again is not None:
+                self._again.cancel()
             self._status = self._absent()
+        if model is not None:
+            self._engine.detach(model.batcher)
+
+    def pin(self, identity: Identity) -> None:
+        """Has the identity computed in spare steps; see `Generator.pin`."""
+        with self._publish:
+            self._identity = identity
+            if self._model is not None:
+                self._pin_now(self._model)
 
     def forget(self) -> None:
-        """Drops what the KV cache holds of earlier prompts, after the answer under way."""
-        with self._turn:
+        """Overwrites the cache once the answers under way have ended, and removes the identities on disk."""
+        with self._publish:
+            self._identity = None
             model = self._model
-            if model is not None:
-                model.forget()
+        if model is not None:
+            done = threading.Event()
+            self._engine.order(lambda: model.batcher.wipe(done.set))
+            while not done.wait(0.5):
+                if self._model is not model:
+                    break
+            model.forget()
+            self._pinned(self._loads, None)
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
-        return len(self._ready().tokenize(text))
+        return len(self._ready().weights.tokenize(text))
 
-    def generate(self, request: GenerateRequest) -> Generator[Piece]:
-        """Streams the answer; with `choices`, the chosen sentence is one piece.
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        """Streams the answer; with `choices`, the chosen sentence is one piece. See `Generator.generate`.
 
         `Usage.completion_tokens` counts what was computed: of a choice, only what it took to decide.
-
-        Raises:
-            ModelNotReadyError: the model is not loaded.
-            PromptTooLongError: prompt and answer don't fit into the context.
         """
         model = self._ready()
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens is {request.max_tokens}; ask for 1 or more.")
-        prompt = self._prompt(model, request)
-        if not request.choices:
-            tokens = self._fitting(model, prompt, request.max_tokens, "max_tokens")
-            return self._write(model, tokens, request, self._answer_text(prompt))
-        space = "" if prompt.control else " "  # a transcript's label ends with its colon
-        choices = Choices(request.choices, lambda text: model.tokenize(space + text), model.end_token)
-        if (only := choices.decided(())) is not None:
-            return self._say(only)
-        tokens = self._fitting(model, prompt, choices.longest_search, "to choose a sentence")
-        return self._choose(model, tokens, choices)
+        prompted = model.prompter(request)
+        if request.choices:
+            space = "" if prompted.prompt.control else " "  # a transcript's label ends with its colon
+            choices = Choices(
+                request.choices, lambda text: model.weights.tokenize(space + text), model.weights.end_token
+            )
+            if (only := choices.decided(())) is not None:
+                return iter((_undoubted(only),))
+            room, purpose = choices.longest_search, "to choose a sentence"
+            answer = model.choosing(choices)
+        else:
+            room, purpose = request.max_tokens, "max_tokens"
+            answer = model.writing(prompted.prompt, request)
+        self._check_length(model, len(prompted.tokens), room, purpose)
+        self._keep_pinned(model)
+        job = Job(
+            prompt=prompted.tokens,
+            answer=answer,
+            room=room,
+            user=request.user,
+            conversation=request.conversation,
+            deadline=None if request.deadline_s is None else time.monotonic() + request.deadline_s,
+            cancelled=request.cancelled,
+        )
+        if not model.batcher.submit(job):
+            raise self._full(len(model.batcher.queue))
+        pieces = Pieces(job, self._engine.wake)
+        self._engine.wake()
+        return pieces
 
-    def _open(self) -> tuple[LlamaCppModel, str]:
+    def _open(self, closes: int) -> tuple[LoadedModel, str]:
         """The loaded model, and a line about it for people."""
         info = read_gguf(self._settings.path)
-        from llm.llama_cpp_model import LlamaCppModel
+        planned = verdict_for(self._settings, info, device_now(), name=self._name)
+        if planned.verdict is Verdict.REFUSED:
+            raise ModelError(f"{self._settings.path} {planned.refusal}")
+        from llm.loaded import LoadedModel
 
-        context = min(self._settings.context_tokens, info.context_length or self._settings.context_tokens)
-        template = info.chat_template or self._family.template
-        model = LlamaCppModel(self._settings, context_tokens=context, template=template)
-        limit = ", all that the model was made for" if context < self._settings.context_tokens else ""
-        return model, f"{info.name or info.architecture} {info.file_type}, context {context} tokens{limit}"
+        def progress(share: float) -> bool:
+            self._status = self._state(State.LOADING, "", progress=share)
+            return self._closes == closes
 
-    def _ready(self) -> LlamaCppModel:
+        load = self._loads
+        model = LoadedModel.open(
+            self._name,
+            self._family,
+            self._settings,
+            info,
+            gpu_layers=planned.gpu_layers,
+            threads=self._settings.threads or len(os.sched_getaffinity(0)),
+            progress=progress,
+            on_pinned=lambda version: self._pinned(load, version),
+        )
+        return model, _told(info, model.context_tokens, self._settings.context_tokens, planned)
+
+    def _died(self, model: LoadedModel, error: ModelError) -> None:
+        """llama.cpp failed on it: it is loaded again, later each time that this happens soon."""
+        with self._publish:
+            if self._model is not model:
+                return
+            self._model = None
+            wait = self._backoff_s
+            self._backoff_s = min(LONGEST_BACKOFF_S, wait * 2)
+            self._status = self._state(State.FAILED, f"{error} It is loaded again in {wait:.0f} s.")
+            self._again = threading.Timer(wait, self.load)
+            self._again.daemon = True
+            self._again.start()
+
+    def _pin_now(self, model: LoadedModel) -> None:
+        """Orders the identity from the engine; tokens and file are seen to in a thread of their own."""
+        identity = self._identity
+        if identity is None:
+            return
+
+        def prepare() -> None:
+            try:
+                pin = model.pin(identity)
+            except ModelError as error:
+                log.warning("model %s can't hold identity %d: %s", self._name, identity.version, error)
+                return
+            if self._identity is identity:
+                self._engine.order(lambda: model.batcher.pin(pin))
+
+        threading.Thread(target=prepare, name=f"pin-{self._name}", daemon=True).start()
+
+    def _keep_pinned(self, model: LoadedModel) -> None:
+        """A chat template may begin with today's date: then the identity is pinned again behind it."""
+        identity = self._identity
+        if identity is not None and model.has_moved_on(identity):
+            self._pin_now(model)
+
+    def _pinned(self, load: int, version: int | None) -> None:
+        with self._publish:
+            if self._loads == load and self._model is not None:
+                self._backoff_s = FIRST_BACKOFF_S
+                self._status = self._state(State.READY, self._status.detail, identity=version)
+
+    def _ready(self) -> LoadedModel:
         model = self._model
         if model is None:
             status = self._status
@@ -165,38 +282,21 @@ class ResidentModel:
             )
         return model
 
-    def _prompt(self, model: LlamaCppModel, request: GenerateRequest) -> Prompt:
-        if not model.has_template:
-            return transcript(request.messages)
-        marks = self._family.stop
-        messages = [replace(each, text=model.harmless(each.text, marks)) for each in request.messages]
-        return from_template(messages, model.render)
-
-    def _fitting(self, model: LlamaCppModel, prompt: Prompt, room: int, purpose: str) -> list[int]:
-        tokens = model.prompt_tokens(prompt.text, control=prompt.control)
-        excess = len(tokens) + room - model.context_tokens
+    def _check_length(self, model: LoadedModel, length: int, room: int, purpose: str) -> None:
+        excess = length + room - model.context_tokens
         if excess > 0:
             raise PromptTooLongError(
-                f"The prompt has {len(tokens)} tokens and the answer needs room for {room} ({purpose});"
+                f"The prompt has {length} tokens and the answer needs room for {room} ({purpose});"
                 f" the model {self._name} has a context of {model.context_tokens} tokens, {excess} too few."
             )
-        return tokens
 
-    def _answer_text(self, prompt: Prompt) -> AnswerText:
-        thought = Thought.DONE
-        if self._family.thinks:
-            thought = Thought.THINKING if prompt.text.rstrip().endswith(OPEN) else Thought.NOT_YET
-        return AnswerText(stop=(*prompt.stop, *self._family.stop), thought=thought)
-
-    def _while_loaded(self, model: LlamaCppModel, tokens: Generator[int]) -> Generator[int]:
-        with contextlib.closing(tokens):
-            while self._model is model:
-                try:
-                    token = next(tokens)
-                except StopIteration:
-                    return
-                yield token
-        raise ModelNotReadyError(f"The model {self._name} was closed while it answered.")
+    def _full(self, waiting: int) -> QueueFullError:
+        after = SECONDS_A_PLACE * max(1, waiting / max(1, self._settings.parallel))
+        return QueueFullError(
+            f"The model {self._name} answers {self._settings.parallel} and {waiting} more wait. "
+            f"Try again in {after:.0f} s.",
+            retry_after_s=after,
+        )
 
     def _absent(self) -> ModelStatus:
         path = self._settings.path
@@ -206,49 +306,34 @@ class ResidentModel:
             State.ABSENT, f"no file at {path}; put the GGUF there or set [models.{self._name}] path"
         )
 
-    def _state(self, state: State, detail: str) -> ModelStatus:
+    def _state(
+        self, state: State, detail: str, *, progress: float | None = None, identity: int | None = None
+    ) -> ModelStatus:
         return ModelStatus(
             name=self._name,
             family=self._family.name,
             state=state,
             detail=detail,
             path=str(self._settings.path),
+            progress=progress,
+            identity=identity,
         )
 
-    def _say(self, sentence: str) -> Generator[Piece]:
-        yield Piece(text=sentence, usage=Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0))
 
-    def _choose(self, model: LlamaCppModel, prompt: list[int], choices: Choices) -> Generator[Piece]:
-        with self._turn:
-            said: list[int] = []
-            tokens = self._while_loaded(model, model.choose(prompt, choices.next_tokens))
-            with contextlib.closing(tokens):
-                while (sentence := choices.decided(said)) is None:
-                    said.append(next(tokens))
-            usage = _usage(model, prompt, len(said))
-        yield Piece(text=sentence, usage=usage)
+def _told(info: GgufInfo, context: int, asked: int, planned: ModelPlan) -> str:
+    """What was loaded, with all that may disappoint."""
+    said = [f"{info.name or info.architecture} {info.file_type}".strip(), f"context {context} tokens"]
+    if context < asked:
+        said[-1] += ", all that the model was made for"
+    if planned.verdict is Verdict.FEWER:
+        said.append(f"{planned.gpu_layers} of {planned.layers} layers on the GPU, for want of memory")
+    return "; ".join([", ".join(said), *info.warnings])
 
-    def _write(
-        self, model: LlamaCppModel, prompt: list[int], request: GenerateRequest, answer: AnswerText
-    ) -> Generator[Piece]:
-        with self._turn:
-            count = 0
-            sampled = model.answer(prompt, temperature=request.temperature, seed=request.seed)
-            tokens = self._while_loaded(model, sampled)
-            with contextlib.closing(tokens):
-                for token in tokens:
-                    count += 1
-                    text = answer.feed(model.token_bytes(token))
-                    if text:
-                        yield Piece(text=text)
-                    if answer.stopped or count >= request.max_tokens:
-                        break
-            usage = _usage(model, prompt, count)
-        if answer.thought is Thought.THINKING:
-            raise ModelError(
-                f"The model {self._name} only thought, for {count} tokens. Raise llm.max_tokens."
-            )
-        yield Piece(text=answer.end(), usage=usage)
+
+def _undoubted(sentence: str) -> Piece:
+    """The only choice there is; nothing is computed for it."""
+    usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
+    return Piece(text=sentence, finish=Finish.STOP, usage=usage)
 
 
 def _is_there(path: Path) -> bool:
@@ -256,9 +341,3 @@ def _is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a folder on the way that may not be entered
         return False
-
-
-def _usage(model: LlamaCppModel, prompt: list[int], completion_tokens: int) -> Usage:
-    return Usage(
-        prompt_tokens=len(prompt), cached_tokens=model.cached_tokens, completion_tokens=completion_tokens
-    )

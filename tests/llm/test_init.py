@@ -11,8 +11,13 @@ import llm
 
 def test_the_public_surface() -> None:
     assert llm.__all__ == [
+        "BadGrammarError",
+        "DeadlineError",
+        "Engine",
+        "Finish",
         "GenerateRequest",
         "Generator",
+        "Identity",
         "Message",
         "ModelError",
         "ModelNotReadyError",
@@ -20,8 +25,11 @@ def test_the_public_surface() -> None:
         "ModelStatus",
         "Piece",
         "PromptTooLongError",
+        "QueueFullError",
         "RemoteSettings",
+        "Sampling",
         "State",
+        "TokenLogprob",
         "Usage",
         "make_remote",
         "make_runner",

@@ -236,6 +236,15 @@ def test_a_models_fault_names_the_key_and_no_secret(home: Path, text: str, key: 
     assert "geheim" not in complained
 
 
+def test_a_cache_holds_one_context_at_least(home: Path) -> None:
+    said = complaint(home, "[llm]\ncache_tokens = 4096\n")
+    assert said == (
+        f"{home / 'config.toml'}: llm.cache_tokens: 4096 cells can't hold one context of 8192 tokens"
+        " (llm.context_tokens). Raise it, or write 0 for twice the context."
+    )
+    assert load_config(write(home, "[llm]\ncache_tokens = 8192\n"), {}).config.llm.cache_tokens == 8192
+
+
 @pytest.mark.parametrize(
     ("text", "env"),
     [

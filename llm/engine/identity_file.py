@@ -1,0 +1,167 @@
+"""A computed identity on disk: its keys and values, and a sample of logits that proves them after loading.
+
+magic │ length │ header (JSON: key, sample, digest) │ keys and values
+
+Written aside and renamed, checked whole (SHA-256) before llama.cpp sees a byte of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"memoryd identity 1\n"
+SUFFIX = ".identity"
+HEADER_BYTES = 1024 * 1024
+SAMPLED = 32
+TOLERANCE = 0.5
+BLOCK = 64 * 1024
+BLOCKS = 64
+KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The likeliest tokens after the identity, with their logits."""
+
+    tokens: tuple[int, ...]
+    logits: tuple[float, ...]
+
+    @classmethod
+    def of(cls, logits: NDArray[np.float32]) -> Sample:
+        """From logits of shape (vocabulary,)."""
+        count = min(SAMPLED, len(logits))
+        likeliest = np.argpartition(logits, -count)[-count:]
+        likeliest = likeliest[np.argsort(-logits[likeliest], kind="stable")]
+        return cls(tuple(map(int, likeliest)), tuple(map(float, logits[likeliest])))
+
+    def agrees(self, logits: NDArray[np.float32]) -> bool:
+        """Whether the same tokens got the same logits again, but for rounding."""
+        if max(self.tokens, default=0) >= len(logits):
+            return False
+        again = logits[list(self.tokens)]
+        return bool(np.abs(again - np.array(self.logits, np.float32)).max() <= TOLERANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIdentity:
+    """What a file holds."""
+
+    sample: Sample
+    state: bytes
+
+
+class IdentityFiles:
+    """The files of one model with one way of keeping the cache, in a folder that several models share."""
+
+    def __init__(self, folder: Path, model: Path, *, kv_type: str) -> None:
+        """Reads a few megabytes of the model, however large it is, to know it again.
+
+        Raises:
+            OSError: the model can't be read.
+        """
+        self._folder = folder
+        self._model = hashlib.sha256(f"{fingerprint(model)} {kv_type}".encode()).hexdigest()[:24]
+
+    def load(self, tokens: Sequence[int] | NDArray[np.int32]) -> StoredIdentity | None:
+        """What was saved for these tokens; None, with a line in the log, where the file is torn or another's."""
+        path = self._path(tokens)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("the computed identity %s can't be read: %s", path, error.strerror)
+            return None
+        stored = _parse(data, path.stem)
+        if stored is None:
+            log.warning("the computed identity %s is torn or of another kind; it is computed again", path)
+        return stored
+
+    def save(self, tokens: Sequence[int] | NDArray[np.int32], stored: StoredIdentity) -> None:
+        """Writes the file and removes this model's older ones. A failure is a line in the log, nothing more."""
+        path = self._path(tokens)
+        header = json.dumps(
+            {
+                "key": path.stem,
+                "tokens": stored.sample.tokens,
+                "logits": stored.sample.logits,
+                "digest": hashlib.sha256(stored.state).hexdigest(),
+            }
+        ).encode()
+        aside = path.with_suffix(".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                file.write(MAGIC + len(header).to_bytes(8, "little") + header)
+                file.write(stored.state)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            for old in self._newest_first()[KEPT:]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the computed identity can't be kept in %s: %s", self._folder, error)
+            aside.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Removes every file of this model.
+
+        Raises:
+            OSError: one can't be removed.
+        """
+        for path in [*self._newest_first(), *self._folder.glob(f"{self._model}-*.part")]:
+            path.unlink(missing_ok=True)
+
+    def _path(self, tokens: Sequence[int] | NDArray[np.int32]) -> Path:
+        digest = hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).hexdigest()[:24]
+        return self._folder / f"{self._model}-{digest}{SUFFIX}"
+
+    def _newest_first(self) -> list[Path]:
+        files = list(self._folder.glob(f"{self._model}-*{SUFFIX}"))
+        return sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def fingerprint(model: Path) -> str:
+    """A digest of a file's size, beginning, end, and blocks spread between, so that 25 GiB take no time."""
+    digest = hashlib.sha256()
+    with model.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(str(size).encode())
+        for place in sorted({max(0, (size - BLOCK) * each // BLOCKS) for each in range(BLOCKS + 1)}):
+            file.seek(place)
+            digest.update(file.read(BLOCK))
+    return digest.hexdigest()
+
+
+def _parse(data: bytes, key: str) -> StoredIdentity | None:
+    start = len(MAGIC) + 8
+    if not data.startswith(MAGIC) or len(data) < start:
+        return None
+    length = int.from_bytes(data[len(MAGIC) : start], "little")
+    if length > HEADER_BYTES:
+        return None
+    try:
+        header = json.loads(data[start : start + length])
+        sample = Sample(tuple(map(int, header["tokens"])), tuple(map(float, header["logits"])))
+        known = header["key"], header["digest"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    state = data[start + length :]
+    if known != (key, hashlib.sha256(state).hexdigest()) or not sample.tokens:
+        return None
+    return StoredIdentity(sample, state)

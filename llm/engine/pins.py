@@ -1,0 +1,54 @@
+"""The identity in the cache: the one in force, the next one while it is computed, and old ones still in use.
+
+pin(next) ─▶ computed in spare steps ─▶ in force      the one before: retired ─▶ its last answer ends ─▶ freed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llm.engine.identity_file import StoredIdentity
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Pin:
+    """An identity's tokens in a sequence of their own.
+
+    Attributes:
+        version: the identity's.
+        tokens: with the start of the chat template before them, (n,) int32.
+        stored: what was computed in an earlier run, to be proven.
+        sequence: -1 while it has none.
+        computed: how many tokens are in the cache.
+        users: how many answers under way begin with its cells.
+    """
+
+    version: int
+    tokens: NDArray[np.int32]
+    stored: StoredIdentity | None = None
+    sequence: int = -1
+    computed: int = 0
+    users: int = 0
+    retired: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of it is in the cache."""
+        return self.computed == len(self.tokens)
+
+    def begins(self, prompt: NDArray[np.int32]) -> bool:
+        """Whether a prompt starts with all of it and goes on."""
+        return shared(self.tokens, prompt) == len(self.tokens) < len(prompt)
+
+
+def shared(one: NDArray[np.int32], other: NDArray[np.int32]) -> int:
+    """How many tokens two runs of tokens have in common at their beginning."""
+    length = min(len(one), len(other))
+    differs = np.flatnonzero(one[:length] != other[:length])
+    return int(differs[0]) if len(differs) else length

@@ -1,0 +1,78 @@
+"""Who waits for a place: users take turns, and each user's own requests keep their order."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm.base import ModelError
+    from llm.engine.job import Job
+
+
+class Waiting:
+    """A bounded queue; any thread may add, the engine's takes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._users: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._closed: ModelError | None = None
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._count()
+
+    def add(self, job: Job, *, free_places: int = 0) -> bool:
+        """Puts a job at its user's end; False where as many wait as may, those that can start at once aside.
+
+        Raises:
+            ModelError: nobody will come any more; see `close`.
+        """
+        with self._lock:
+            if self._closed is not None:
+                raise self._closed
+            if self._count() >= self._limit + free_places:
+                return False
+            self._users.setdefault(job.user, deque()).append(job)
+            return True
+
+    def first(self) -> Job | None:
+        """Whose turn it is; it stays in the queue."""
+        with self._lock:
+            return next(iter(self._users.values()))[0] if self._users else None
+
+    def begun(self, job: Job) -> None:
+        """Takes a job out; its user comes last now."""
+        with self._lock:
+            jobs = self._users[job.user]
+            jobs.remove(job)
+            if jobs:
+                self._users.move_to_end(job.user)
+            else:
+                del self._users[job.user]
+
+    def take_if(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Every job of which this holds."""
+        with self._lock:
+            taken = [job for jobs in self._users.values() for job in jobs if wanted(job)]
+            if taken:
+                left = {
+                    user: deque(job for job in jobs if job not in taken) for user, jobs in self._users.items()
+                }
+                self._users = OrderedDict((user, jobs) for user, jobs in left.items() if jobs)
+            return taken
+
+    def close(self, error: ModelError) -> list[Job]:
+        """Takes every job out; later ones are refused with this error."""
+        with self._lock:
+            self._closed = error
+            left = [job for jobs in self._users.values() for job in jobs]
+            self._users.clear()
+            return left
+
+    def _count(self) -> int:
+        return sum(map(len, self._users.values()))
