@@ -9,8 +9,9 @@ import pytest
 from llm import ModelSettings
 from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Paths
-from memoryd.daemon import Daemon, language_models
+from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
+from memoryd.language_models import local_models
 from memoryd.testing import FakeGenerator
 from tests.waiting import until
 
@@ -35,7 +36,7 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
         fewer_gpu_layers=True,
         threads=2,
     )
-    models = language_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
+    models = local_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
     assert list(models) == ["bundled", "deepseek", "mixtral", "llama"]
     family, settings = models["deepseek"]
     assert family == "deepseek"
@@ -54,7 +55,7 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
 
 
 def test_no_model_where_they_are_switched_off() -> None:
-    assert language_models(Config(llm=Llm(enabled=False))) == {}
+    assert local_models(Config(llm=Llm(enabled=False))) == {}
 
 
 @pytest.fixture
