@@ -17,7 +17,7 @@ from tests.llm.bad_files import INCONSISTENT, MANGLED, OTHERS, write_bad_files, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMEDY = re.compile(r"\b(Copy|Name|Convert|Put|Update) [^.]+\.")
+REMEDY = re.compile(r"\b(Copy|Name|Convert|Put|Update|Lower) [^.]+\.")
 NOISY = 40
 
 
