@@ -19,6 +19,7 @@ from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.plan import cells_of
 from llm.prompter import Prompter
 from llm.sampler import Sampler, grammar_of
 from llm.weights import Weights
@@ -65,6 +66,7 @@ class LoadedModel:
         settings: ModelSettings,
         info: GgufInfo,
         *,
+        gpu_layers: int,
         threads: int,
         progress: Callable[[float], bool],
         on_pinned: Callable[[int], None],
@@ -76,14 +78,14 @@ class LoadedModel:
         """
         weights = Weights(
             settings.path,
-            gpu_layers=settings.gpu_layers,
+            gpu_layers=gpu_layers,
             template=info.chat_template or family.template,
             progress=progress,
         )
         context_tokens = min(settings.context_tokens, info.context_length or settings.context_tokens)
         context = Context(
             weights,
-            cells=settings.cache_tokens or 2 * context_tokens,
+            cells=cells_of(settings, info.context_length),
             sequences=sequences(settings.parallel),
             batch_tokens=BATCH_TOKENS,
             threads=threads,

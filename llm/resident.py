@@ -26,8 +26,10 @@ from llm.base import (
     Usage,
 )
 from llm.choices import Choices
+from llm.device import device_now
 from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
+from llm.plan import Verdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from llm.engine import Engine
     from llm.engine.batcher import Occupancy
     from llm.family import Family
+    from llm.gguf import GgufInfo
     from llm.loaded import LoadedModel
+    from llm.plan import ModelPlan
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +209,9 @@ class ResidentModel:
     def _open(self, closes: int) -> tuple[LoadedModel, str]:
         """The loaded model, and a line about it for people."""
         info = read_gguf(self._settings.path)
+        planned = verdict_for(self._settings, info, device_now(), name=self._name)
+        if planned.verdict is Verdict.REFUSED:
+            raise ModelError(f"{self._settings.path} {planned.refusal}")
         from llm.loaded import LoadedModel
 
         def progress(share: float) -> bool:
@@ -212,20 +219,17 @@ class ResidentModel:
             return self._closes == closes
 
         load = self._loads
-
         model = LoadedModel.open(
             self._name,
             self._family,
             self._settings,
             info,
+            gpu_layers=planned.gpu_layers,
             threads=self._settings.threads or len(os.sched_getaffinity(0)),
             progress=progress,
             on_pinned=lambda version: self._pinned(load, version),
         )
-        asked = self._settings.context_tokens
-        limit = ", all that the model was made for" if model.context_tokens < asked else ""
-        what = f"{info.name or info.architecture} {info.file_type}"
-        return model, f"{what}, context {model.context_tokens} tokens{limit}"
+        return model, _told(info, model.context_tokens, self._settings.context_tokens, planned)
 
     def _died(self, model: LoadedModel, error: ModelError) -> None:
         """llama.cpp failed on it: it is loaded again, later each time that this happens soon."""
@@ -314,6 +318,16 @@ class ResidentModel:
             progress=progress,
             identity=identity,
         )
+
+
+def _told(info: GgufInfo, context: int, asked: int, planned: ModelPlan) -> str:
+    """What was loaded, with all that may disappoint."""
+    said = [f"{info.name or info.architecture} {info.file_type}".strip(), f"context {context} tokens"]
+    if context < asked:
+        said[-1] += ", all that the model was made for"
+    if planned.verdict is Verdict.FEWER:
+        said.append(f"{planned.gpu_layers} of {planned.layers} layers on the GPU, for want of memory")
+    return "; ".join([", ".join(said), *info.warnings])
 
 
 def _undoubted(sentence: str) -> Piece:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from memoryd import __version__
 from memoryd.api import ask, conversations, health, identity, search, status, verify
+from memoryd.api.asking import ask_threads
 from memoryd.api.gate import Gate
 from memoryd.api.problems import add_problem_handlers
 from memoryd.config import load_config
@@ -44,6 +45,7 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         served = daemon or Daemon(load_config().config)
         setup_logging(served.config.log.level, served.config.paths.state / "logs")
         app.state.daemon = served
+        app.state.ask_threads = ask_threads(served.config)
         asyncio.get_running_loop().call_later(HEAD_START_S, served.start)
         try:
             yield
