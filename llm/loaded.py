@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llm.answer import Answer, Choosing, Writing
-from llm.base import ModelError
+from llm.base import ModelError, ModelNotReadyError
 from llm.batch import Batch
 from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.grammar import grammar_of
 from llm.prompter import Prompter
-from llm.sampler import Sampler, grammar_of
+from llm.sampler import Sampler
 from llm.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 import numpy as np
-from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from llm.base import BadGrammarError
 from llm.llama_log import forget_errors, last_errors
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from llm.weights import Weights
 
 REPETITION_WINDOW = 64
-GRAMMAR_BYTES = 64 * 1024
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -41,7 +39,7 @@ class Sampler:
         Args:
             weights: whose vocabulary it is.
             sampling: how to draw.
-            grammar: GBNF with a rule `root`; "" for none.
+            grammar: GBNF with a rule `root` (from `llm.grammar`); "" for none.
 
         Raises:
             BadGrammarError: the grammar can't be parsed.
@@ -89,26 +87,6 @@ class Sampler:
         return not np.isneginf(one["logit"][0])
 
 
-def grammar_of(grammar: str, json_schema: str) -> str:
-    """The GBNF that a request asks for; "" for none.
-
-    Raises:
-        BadGrammarError: both are given, one is too long, or the schema is none.
-    """
-    if grammar and json_schema:
-        raise BadGrammarError("A request can have a grammar or a JSON schema, not both. Leave one out.")
-    if len(grammar) > GRAMMAR_BYTES or len(json_schema) > GRAMMAR_BYTES:
-        raise BadGrammarError(
-            f"The grammar is longer than {GRAMMAR_BYTES} characters. Ask for a simpler form."
-        )
-    if not json_schema:
-        return grammar
-    try:
-        return str(json_schema_to_gbnf(json_schema))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, AssertionError) as error:
-        raise BadGrammarError(f"The JSON schema can't be made into a grammar: {error!r}.") from error
-
-
 def _chain(owner: Sampler, sampling: Sampling) -> Any:
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     weakref.finalize(owner, llama_cpp.llama_sampler_free, chain)
@@ -133,8 +111,6 @@ def _chain(owner: Sampler, sampling: Sampling) -> Any:
 
 
 def _grammar(owner: Sampler, weights: Weights, grammar: str) -> Any:
-    if "\0" in grammar:  # it would end the text for llama.cpp
-        raise BadGrammarError("The grammar has a NUL character in it. Take it out.")
     forget_errors()
     sampler = llama_cpp.llama_sampler_init_grammar(weights.vocab, grammar.encode(errors="replace"), b"root")
     if not sampler:
