@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadedModel:
-    """A model in memory; `close` frees the weights, the engine's `detach` the context."""
+    """A model in memory. Weights and prompts are used while `held`, so that nobody frees them meanwhile."""
 
     def __init__(
         self,
@@ -57,6 +57,9 @@ class LoadedModel:
         self.context_tokens = context_tokens
         self._files = files
         self._pinned: NDArray[np.int32] | None = None
+        self._free = threading.Condition()
+        self._holders = 0
+        self._closed = False
 
     @classmethod
     def open(
@@ -105,6 +108,24 @@ class LoadedModel:
         )
         return cls(weights, batcher, Prompter(weights, family), files, context_tokens=context_tokens)
 
+    @contextmanager
+    def held(self) -> Iterator[LoadedModel]:
+        """Keeps the model for as long as the `with` lasts: milliseconds, and never while the engine is waited for.
+
+        Raises:
+            ModelNotReadyError: it was closed.
+        """
+        with self._free:
+            if self._closed:
+                raise ModelNotReadyError(f"The model {self.batcher.name} was closed.")
+            self._holders += 1
+        try:
+            yield self
+        finally:
+            with self._free:
+                self._holders -= 1
+                self._free.notify_all()
+
     def writing(self, prompt: Prompt, request: GenerateRequest) -> Answer:
         """A free answer to a request.
 
@@ -128,9 +149,11 @@ class LoadedModel:
         """The identity's tokens, with what an earlier run computed of them.
 
         Raises:
+            ModelNotReadyError: it was closed.
             ModelError: it leaves no room for a question.
         """
-        tokens = self.prompter.identity(identity)
+        with self.held():
+            tokens = self.prompter.identity(identity)
         self._pinned = tokens
         if not len(tokens):
             raise ModelError("it is empty.")
@@ -139,6 +162,9 @@ class LoadedModel:
                 f"it has {len(tokens)} tokens and the context {self.context_tokens}. "
                 "Lower replay.token_budget or raise llm.context_tokens."
             )
+        cells = self.batcher.cache.cells.total
+        if len(tokens) >= cells:
+            raise ModelError(f"it has {len(tokens)} tokens and the cache {cells}. Raise llm.cache_tokens.")
         stored = self._files.load(tokens) if self._files else None
         return Pin(version=identity.version, tokens=tokens, stored=stored)
 
@@ -155,7 +181,12 @@ class LoadedModel:
             self._files.remove()
 
     def close(self) -> None:
-        """Frees the weights, once its context is freed."""
+        """Frees context and weights, once nobody holds them; the engine must have let go of it."""
+        with self._free:
+            self._closed = True
+            while self._holders:
+                self._free.wait()
+        self.batcher.close()
         self.weights.close()
 
 
