@@ -47,7 +47,7 @@ class Sampler:
         self._weights = weights
         self._greedy = sampling.temperature <= 0 and sampling.repetition == 1.0 and not grammar
         self._candidates = np.zeros(0 if self._greedy else weights.vocab_size, CANDIDATE)
-        self._chain = None if self._greedy else _chain(self, sampling)
+        self._chain = None if self._greedy else _chain(self, weights.vocab_size, sampling)
         self._grammar = _grammar(self, weights, grammar) if grammar else None
 
     def draw(self, logits: NDArray[np.float32]) -> int:
@@ -87,7 +87,7 @@ class Sampler:
         return not np.isneginf(one["logit"][0])
 
 
-def _chain(owner: Sampler, sampling: Sampling) -> Any:
+def _chain(owner: Sampler, vocabulary: int, sampling: Sampling) -> Any:
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     weakref.finalize(owner, llama_cpp.llama_sampler_free, chain)
 
@@ -95,7 +95,7 @@ def _chain(owner: Sampler, sampling: Sampling) -> Any:
         llama_cpp.llama_sampler_chain_add(chain, sampler)
 
     if sampling.repetition != 1.0:
-        add(llama_cpp.llama_sampler_init_penalties(REPETITION_WINDOW, sampling.repetition, 0.0, 0.0))
+        add(llama_cpp.llama_sampler_init_penalties(vocabulary, REPETITION_WINDOW, sampling.repetition, 0, 0))
     if sampling.temperature <= 0:
         add(llama_cpp.llama_sampler_init_greedy())
         return chain

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 64
 WORD_JOINER = "\u2060"
-SENTINEL = "a"
+SENTINEL = "\n"  # joins with nothing
 
 
 class Weights:
