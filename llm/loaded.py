@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llm.answer import Answer, Choosing, Writing
-from llm.base import ModelError, ModelNotReadyError
+from llm.base import ModelError
 from llm.batch import Batch
 from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
 from llm.grammar import grammar_of
+from llm.plan import cells_of
 from llm.prompter import Prompter
 from llm.sampler import Sampler
 from llm.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadedModel:
-    """A model in memory. Weights and prompts are used while `held`, so that nobody frees them meanwhile."""
+    """A model in memory: the engine's `detach` frees the context, the last reference the weights."""
 
     def __init__(
         self,
@@ -57,9 +57,6 @@ class LoadedModel:
         self.context_tokens = context_tokens
         self._files = files
         self._pinned: NDArray[np.int32] | None = None
-        self._free = threading.Condition()
-        self._holders = 0
-        self._closed = False
 
     @classmethod
     def open(
@@ -69,6 +66,7 @@ class LoadedModel:
         settings: ModelSettings,
         info: GgufInfo,
         *,
+        gpu_layers: int,
         threads: int,
         progress: Callable[[float], bool],
         on_pinned: Callable[[int], None],
@@ -80,14 +78,14 @@ class LoadedModel:
         """
         weights = Weights(
             settings.path,
-            gpu_layers=settings.gpu_layers,
+            gpu_layers=gpu_layers,
             template=info.chat_template or family.template,
             progress=progress,
         )
         context_tokens = min(settings.context_tokens, info.context_length or settings.context_tokens)
         context = Context(
             weights,
-            cells=settings.cache_tokens or 2 * context_tokens,
+            cells=cells_of(settings, info.context_length),
             sequences=sequences(settings.parallel),
             batch_tokens=BATCH_TOKENS,
             threads=threads,
@@ -107,24 +105,6 @@ class LoadedModel:
             on_computed=_saver(files),
         )
         return cls(weights, batcher, Prompter(weights, family), files, context_tokens=context_tokens)
-
-    @contextmanager
-    def held(self) -> Iterator[LoadedModel]:
-        """Keeps the model for as long as the `with` lasts: milliseconds, and never while the engine is waited for.
-
-        Raises:
-            ModelNotReadyError: it was closed.
-        """
-        with self._free:
-            if self._closed:
-                raise ModelNotReadyError(f"The model {self.batcher.name} was closed.")
-            self._holders += 1
-        try:
-            yield self
-        finally:
-            with self._free:
-                self._holders -= 1
-                self._free.notify_all()
 
     def writing(self, prompt: Prompt, request: GenerateRequest) -> Answer:
         """A free answer to a request.
@@ -149,11 +129,9 @@ class LoadedModel:
         """The identity's tokens, with what an earlier run computed of them.
 
         Raises:
-            ModelNotReadyError: it was closed.
             ModelError: it leaves no room for a question.
         """
-        with self.held():
-            tokens = self.prompter.identity(identity)
+        tokens = self.prompter.identity(identity)
         self._pinned = tokens
         if not len(tokens):
             raise ModelError("it is empty.")
@@ -179,15 +157,6 @@ class LoadedModel:
         self.prompter.forget()
         if self._files is not None:
             self._files.remove()
-
-    def close(self) -> None:
-        """Frees context and weights, once nobody holds them; the engine must have let go of it."""
-        with self._free:
-            self._closed = True
-            while self._holders:
-                self._free.wait()
-        self.batcher.close()
-        self.weights.close()
 
 
 def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredIdentity], None] | None:

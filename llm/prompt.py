@@ -31,7 +31,7 @@ class Prompt:
         text: the whole of it, without the start token in the transcript form.
         control: whether control tokens in `text` are meant as such (a chat template wrote them).
         stop: texts that end the answer.
-        seam: where the system message ends, in characters; tokens are not merged across it, so that every
+        seam: where the first system message ends, in characters; tokens are not merged across it, so that every
             prompt with the same identity begins with the same tokens.
     """
 
@@ -65,7 +65,7 @@ def transcript(messages: Sequence[Message]) -> Prompt:
         text="\n\n".join(blocks),
         control=False,
         stop=tuple(f"\n{label}:" for label in sorted(labels)),
-        seam=len("\n\n".join(systems)),
+        seam=len(systems[0]) if systems else 0,
     )
 
 

@@ -26,8 +26,10 @@ from llm.base import (
     Usage,
 )
 from llm.choices import Choices
+from llm.device import device_now
 from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
+from llm.plan import Verdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from llm.engine import Engine
     from llm.engine.batcher import Occupancy
     from llm.family import Family
+    from llm.gguf import GgufInfo
     from llm.loaded import LoadedModel
+    from llm.plan import ModelPlan
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class ResidentModel:
         self._loading = threading.Lock()
         self._publish = threading.Lock()
         self._closes = 0
+        self._loads = 0
         self._ready_since = 0.0
         self._backoff_s = FIRST_BACKOFF_S
         self._again: threading.Timer | None = None
@@ -102,6 +107,7 @@ class ResidentModel:
             if self._model is not None:
                 return
             closes = self._closes
+            self._loads += 1
             if not _is_there(self._settings.path):
                 self._status = self._absent()
                 return
@@ -117,10 +123,10 @@ class ResidentModel:
                 log.exception("model %s: loading failed", self._name)
                 return
             if not self._begin(closes, model, detail):
-                model.close()
+                model.batcher.close()
 
     def _begin(self, closes: int, model: LoadedModel, detail: str) -> bool:
-        """Serves with a model that was just loaded; False where it was closed meanwhile."""
+        """Serves with a model that was just loaded; False where it or the engine was closed meanwhile."""
         with self._publish:
             if self._closes != closes:
                 self._status = self._absent()
@@ -142,7 +148,7 @@ class ResidentModel:
             self._status = self._absent() if closed else self._state(State.FAILED, reason)
 
     def close(self) -> None:
-        """Frees the weights. Answers under way end with ModelNotReadyError."""
+        """Answers under way end with ModelNotReadyError; the weights are freed once nobody reads tokens any more."""
         with self._publish:
             self._closes += 1
             model, self._model = self._model, None
@@ -151,7 +157,6 @@ class ResidentModel:
             self._status = self._absent()
         if model is not None:
             self._engine.detach(model.batcher)
-            model.close()
 
     def pin(self, identity: Identity) -> None:
         """Has the identity computed in spare steps; see `Generator.pin`."""
@@ -172,12 +177,11 @@ class ResidentModel:
                 if self._model is not model:
                     break
             model.forget()
-            self._pinned(model, None)
+            self._pinned(self._loads, None)
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
-        with self._ready().held() as model:
-            return len(model.weights.tokenize(text))
+        return len(self._ready().weights.tokenize(text))
 
     def generate(self, request: GenerateRequest) -> Iterator[Piece]:
         """Streams the answer; with `choices`, the chosen sentence is one piece. See `Generator.generate`.
@@ -187,10 +191,6 @@ class ResidentModel:
         model = self._ready()
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens is {request.max_tokens}; ask for 1 or more.")
-        with model.held():
-            return self._generate(model, request)
-
-    def _generate(self, model: LoadedModel, request: GenerateRequest) -> Iterator[Piece]:
         prompted = model.prompter(request)
         if request.choices:
             space = "" if prompted.prompt.control else " "  # a transcript's label ends with its colon
@@ -224,28 +224,27 @@ class ResidentModel:
     def _open(self, closes: int) -> tuple[LoadedModel, str]:
         """The loaded model, and a line about it for people."""
         info = read_gguf(self._settings.path)
+        planned = verdict_for(self._settings, info, device_now(), name=self._name)
+        if planned.verdict is Verdict.REFUSED:
+            raise ModelError(f"{self._settings.path} {planned.refusal}")
         from llm.loaded import LoadedModel
 
         def progress(share: float) -> bool:
             self._status = self._state(State.LOADING, "", progress=share)
             return self._closes == closes
 
-        def on_pinned(version: int) -> None:
-            self._pinned(model, version)
-
+        load = self._loads
         model = LoadedModel.open(
             self._name,
             self._family,
             self._settings,
             info,
+            gpu_layers=planned.gpu_layers,
             threads=self._settings.threads or len(os.sched_getaffinity(0)),
             progress=progress,
-            on_pinned=on_pinned,
+            on_pinned=lambda version: self._pinned(load, version),
         )
-        asked = self._settings.context_tokens
-        limit = ", all that the model was made for" if model.context_tokens < asked else ""
-        what = f"{info.name or info.architecture} {info.file_type}"
-        return model, f"{what}, context {model.context_tokens} tokens{limit}"
+        return model, _told(info, model.context_tokens, self._settings.context_tokens, planned)
 
     def _died(self, model: LoadedModel, error: ModelError) -> None:
         """llama.cpp failed on it: it is loaded again, later each time that this happens soon."""
@@ -256,7 +255,6 @@ class ResidentModel:
             if time.monotonic() - self._ready_since > LONGEST_BACKOFF_S:
                 self._backoff_s = FIRST_BACKOFF_S
             self._load_later(str(error))
-        model.close()
 
     def _load_later(self, reason: str) -> None:
         """Says so, and tries until it is loaded or closed."""
@@ -284,8 +282,6 @@ class ResidentModel:
         def prepare() -> None:
             try:
                 pin = model.pin(identity)
-            except ModelNotReadyError:
-                return
             except ModelError as error:
                 log.warning("model %s can't hold identity %d: %s", self._name, identity.version, error)
                 return
@@ -300,9 +296,9 @@ class ResidentModel:
         if identity is not None and model.has_moved_on(identity):
             self._pin_now(model)
 
-    def _pinned(self, model: LoadedModel, version: int | None) -> None:
+    def _pinned(self, load: int, version: int | None) -> None:
         with self._publish:
-            if self._model is model:
+            if self._loads == load and self._model is not None:
                 self._status = self._state(State.READY, self._status.detail, identity=version)
 
     def _ready(self) -> LoadedModel:
@@ -350,6 +346,16 @@ class ResidentModel:
             progress=progress,
             identity=identity,
         )
+
+
+def _told(info: GgufInfo, context: int, asked: int, planned: ModelPlan) -> str:
+    """What was loaded, with all that may disappoint."""
+    said = [f"{info.name or info.architecture} {info.file_type}".strip(), f"context {context} tokens"]
+    if context < asked:
+        said[-1] += ", all that the model was made for"
+    if planned.verdict is Verdict.FEWER:
+        said.append(f"{planned.gpu_layers} of {planned.layers} layers on the GPU, for want of memory")
+    return "; ".join([", ".join(said), *info.warnings])
 
 
 def _undoubted(sentence: str) -> Piece:

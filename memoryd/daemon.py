@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from llm import ModelSettings, State, make_runner
+from llm import Engine, Identity, State
 from memoryd.clock import SystemClock
 from memoryd.errors import (
     AlreadyRunningError,
@@ -25,6 +25,7 @@ from memoryd.errors import (
 )
 from memoryd.identity import read_manifests
 from memoryd.journal import Journal
+from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
 from memoryd.users import Users
 
@@ -33,19 +34,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
     from memoryd.journal import Utterance
-    from memoryd.ledger import Ledger
+    from memoryd.ledger import IdentityRow, Ledger
     from memoryd.opening import Memory
     from memoryd.users import User
     from memoryd.watch import Watcher
 
 log = logging.getLogger(__name__)
 
-BUNDLED = "bundled"
-BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
 STOP_LIMIT_S = 3.0
 # Between two tries of a step of the boot that the ledger refused.
@@ -78,7 +76,8 @@ class Daemon:
         self._lock_file = _lock(config)
         self.users = Users(config.paths.manifest, config.paths.state)
         self.journal = Journal(config.paths.memory)
-        self.generators = _generators(config)
+        self.engine = Engine()
+        self.generators = generators(config, self.engine)
         self._ledger_keeper = LedgerKeeper(config.paths.state, clock=self.clock)
         self._loop: BootMemoryLoop | None = None
         self._memory: Memory | None = None
@@ -105,6 +104,7 @@ class Daemon:
         for generator in self.generators.values():
             if generator.status().state is State.READY:
                 generator.close()
+        self.engine.close()
         if self._ledger_keeper.ledger is not None:
             self._ledger_keeper.ledger.close()
         self._lock_file.close()
@@ -232,10 +232,11 @@ class Daemon:
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
             budget=self.config.replay.token_budget,
+            adopted=self._pin,
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        if self._insist(loop.identity) is None:
+        if self._insist(loop.adopt) is None:
             # One from before serves until the first scan is done: a long life takes long to replay.
             self._replay("boot")
         try:
@@ -296,6 +297,12 @@ class Daemon:
             generator.load()
             status = generator.status()
             log.info("model %s: %s %s", name, status.state, status.detail)
+
+    def _pin(self, identity: IdentityRow) -> None:
+        """Has every model compute an identity beside its work; one that is not loaded yet does so then."""
+        pinned = Identity(version=identity.version, text=identity.text, speaker=self.config.being.name)
+        for generator in self.generators.values():
+            generator.pin(pinned)
 
     def _put_bundled_model_in_place(self) -> None:
         """A fault of the built-in model must not keep the others from loading."""
@@ -423,23 +430,3 @@ def _lock(config: Config) -> IO[str]:
 
 def _is_read_only(state: Path) -> bool:
     return (state / LOCK_FILE).exists() and not os.access(state, os.W_OK)
-
-
-def _generators(config: Config) -> dict[str, Generator]:
-    if not config.llm.enabled:
-        return {}
-    files = {BUNDLED: (BUNDLED, config.paths.models / BUNDLED_FILE)}
-    files |= {name: (model.family, model.path) for name, model in config.models.items()}
-    return {
-        name: make_runner(
-            family,
-            name,
-            ModelSettings(
-                path=path,
-                context_tokens=config.llm.context_tokens,
-                gpu_layers=config.llm.gpu_layers,
-                threads=config.llm.threads,
-            ),
-        )
-        for name, (family, path) in files.items()
-    }

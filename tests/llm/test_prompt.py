@@ -82,9 +82,10 @@ def test_the_seam_is_where_the_system_ends() -> None:
     assert prompt.text[: prompt.seam] == "[user]나는 에코다."
 
 
-def test_a_transcript_of_two_systems_has_its_seam_behind_both() -> None:
+def test_of_two_systems_the_first_is_before_the_seam() -> None:
     prompt = transcript([SYSTEM, replace(SYSTEM, text="기억들"), QUESTION])
-    assert prompt.text[: prompt.seam] == "나는 에코다.\n\n기억들"
+    assert prompt.text[: prompt.seam] == "나는 에코다."
+    assert "\n\n기억들\n\n지훈:" in prompt.text
 
 
 @pytest.mark.parametrize("render", [plain, strict])

@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from llm import ModelSettings
 from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Paths
 from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
+from memoryd.language_models import local_models
+from memoryd.testing import FakeGenerator
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from memoryd.opening import Memory
 
 PATIENCE_S = 120.0
+
+
+def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
+    llm = Llm(
+        default="deepseek",
+        context_tokens=1024,
+        cache_tokens=4096,
+        parallel=3,
+        waiting=7,
+        kv_type="q8_0",
+        gpu_layers=9,
+        fewer_gpu_layers=True,
+        threads=2,
+    )
+    models = local_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
+    assert list(models) == ["bundled", "deepseek", "mixtral", "llama"]
+    family, settings = models["deepseek"]
+    assert family == "deepseek"
+    assert settings == ModelSettings(
+        path=Path("/workspace/llm_models/deepseek-r1-distill-qwen-7b.Q4_K_M.gguf"),
+        context_tokens=1024,
+        cache_tokens=4096,
+        parallel=3,
+        waiting=7,
+        kv_type="q8_0",
+        gpu_layers=9,
+        fewer_gpu_layers=True,
+        threads=2,
+        states=tmp_path / "identities",
+    )
+
+
+def test_no_model_where_they_are_switched_off() -> None:
+    assert local_models(Config(llm=Llm(enabled=False))) == {}
 
 
 @pytest.fixture
@@ -61,3 +98,18 @@ def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goe
     assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
     assert daemon.ledger.setting(PIPELINE) != "salvaged"
     assert len(tries) == 2
+
+
+def test_the_identity_in_force_is_pinned_in_every_model_at_the_start_and_after_a_replay(
+    daemon: Daemon,
+) -> None:
+    models = [FakeGenerator("one"), FakeGenerator("other")]
+    daemon.generators.update({each.name: each for each in models})
+    daemon.start()
+    until(daemon.answers, PATIENCE_S)
+    until(lambda: daemon.loop.replay("request") and daemon.ledger.files.totals().indexed == 1, PATIENCE_S)
+    identity = daemon.loop.identity()
+    assert identity is not None
+    for each in models:
+        assert [pinned.version for pinned in each.pinned] == list(range(1, identity.version + 1))
+        assert (each.pinned[-1].text, each.pinned[-1].speaker) == (identity.text, "에코")
