@@ -90,7 +90,7 @@ def from_template(messages: Sequence[Message], render: Render) -> Prompt:
     except ValueError:
         pass  # the second form is for this
     try:
-        text = render(_as_chat(_alternating(messages)))
+        text = render(_as_chat(alternating(messages)))
         return Prompt(text=text, control=True, seam=_seam(messages, text))
     except ValueError as error:
         raise ModelError(f"The model's chat template refuses the conversation: {error}") from error
@@ -107,7 +107,7 @@ def _as_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [{"role": message.role, "content": message.text} for message in messages]
 
 
-def _alternating(messages: Sequence[Message]) -> list[Message]:
+def alternating(messages: Sequence[Message]) -> list[Message]:
     """System messages become the user's, neighbours of one role become one message."""
     turns = [replace(message, role=USER) if message.role == SYSTEM else message for message in messages]
     return [
