@@ -11,6 +11,7 @@ from llm import (
     DeadlineError,
     Finish,
     GenerateRequest,
+    Identity,
     Message,
     ModelError,
     Piece,
@@ -22,8 +23,6 @@ from llm import (
 from memoryd.at_hand import TURNS_LEFT
 from memoryd.echo_brain import (
     BUILT_IN_NOTE,
-    MEMORIES_HEADING,
-    QUESTION_HEADING,
     Answer,
     BrainSettings,
     EchoBrain,
@@ -43,6 +42,7 @@ from memoryd.errors import (
 )
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
+from memoryd.prompt import MEMORIES_HEADING, QUESTION_HEADING
 from memoryd.quotes import Quotes
 from memoryd.testing import FakeClock, FakeGenerator
 from memoryd.users import User
@@ -157,6 +157,29 @@ def test_the_prompt_is_the_identity_then_the_memories_with_the_question(
     )
     assert (request.max_tokens, request.sampling, request.choices) == (100, Sampling(temperature=0.0), ())
     assert (request.user, request.conversation, request.deadline_s) == ("jihun", "jihun/c1", None)
+
+
+def test_the_identity_that_the_model_holds_serves_until_it_holds_the_next(
+    home: Home, llama: FakeGenerator
+) -> None:
+    before = home.ledger.identities.add(
+        digest="b", text="나는 메아리였다.\n", tokens=4, missing=(), created_at=FakeClock().now()
+    )
+    being = Being(home, llama)
+    llama.pin(Identity(version=before.version, text=before.text))
+    *_, answer = being.ask(WHERE)
+    assert isinstance(answer, Answer)
+    assert (answer.identity_version, _system(llama)) == (before.version, before.text)
+    llama.pin(Identity(version=IDENTITY.version, text=IDENTITY.text))
+    *_, answer = being.ask(WHERE)
+    assert isinstance(answer, Answer)
+    assert (answer.identity_version, _system(llama)) == (IDENTITY.version, IDENTITY.text)
+
+
+def test_an_identity_that_nobody_knows_any_more_serves_nobody(home: Home, llama: FakeGenerator) -> None:
+    llama.pin(Identity(version=99, text="?"))
+    Being(home, llama).ask(WHERE)
+    assert _system(llama) == IDENTITY.text
 
 
 def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
