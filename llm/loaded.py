@@ -19,9 +19,10 @@ from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.grammar import grammar_of
 from llm.plan import cells_of
 from llm.prompter import Prompter
-from llm.sampler import Sampler, grammar_of
+from llm.sampler import Sampler
 from llm.weights import Weights
 
 if TYPE_CHECKING:
@@ -140,6 +141,9 @@ class LoadedModel:
                 f"it has {len(tokens)} tokens and the context {self.context_tokens}. "
                 "Lower replay.token_budget or raise llm.context_tokens."
             )
+        cells = self.batcher.cache.cells.total
+        if len(tokens) >= cells:
+            raise ModelError(f"it has {len(tokens)} tokens and the cache {cells}. Raise llm.cache_tokens.")
         stored = self._files.load(tokens) if self._files else None
         return Pin(version=identity.version, tokens=tokens, stored=stored)
 
