@@ -414,6 +414,8 @@ class Batcher:
 
     def _wipe(self) -> None:
         self.cache.wipe()
+        for job in self.queue.jobs():
+            job.conversation = ""  # it was written before: what it holds is not to be kept either
         pin, self._pin_after_wipe = self._pin_after_wipe, None
         for done in self._wiped:
             done()

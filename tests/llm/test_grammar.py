@@ -14,7 +14,18 @@ from llm.weights import Weights
 SOME = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NESTED = '{"items":' * 5000 + "1" + "}" * 5000
 KEYS = [
-    *("type", "properties", "items", "required", "enum", "const", "pattern", "maxLength", "minItems", "anyOf"),
+    *(
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "const",
+        "pattern",
+        "maxLength",
+        "minItems",
+        "anyOf",
+    ),
     *("oneOf", "allOf", "$ref", "additionalProperties", "format", "prefixItems", "minimum", "maximum"),
 ]
 VALUES = st.recursive(
@@ -22,8 +33,12 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers(-5, 2000)
     | st.floats()
-    | st.sampled_from(["object", "array", "string", "integer", "^a{1,3}$", "^([a-z]|\\d)+$", "^[", "^(?:a)$", "#/x"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYS, "a"]), inner, max_size=4),
+    | st.sampled_from(
+        ["object", "array", "string", "integer", "^a{1,3}$", "^([a-z]|\\d)+$", "^[", "^(?:a)$", "#/x"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYS, "a"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

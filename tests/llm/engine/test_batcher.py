@@ -427,6 +427,18 @@ def test_wiping_waits_for_answers_under_way_and_lets_nobody_in_before() -> None:
     assert context.used == batcher.occupancy().cells_used == 0
 
 
+def test_what_was_asked_before_wiping_is_not_kept_after_it() -> None:
+    context = ample()
+    batcher = make_batcher(context, parallel=1)
+    jobs = [make_job(numbers(number, 10), 5, conversation=str(number)) for number in range(2)]
+    submit(batcher, *jobs)
+    batcher.step()
+    batcher.wipe(lambda: None)
+    run(batcher)
+    assert outcome(jobs[1]).said == alone(jobs[1].prompt, 5)
+    assert batcher.occupancy().kept == context.used == 0
+
+
 def test_wiping_an_idle_model_is_done_with_the_next_step() -> None:
     context = ample()
     batcher = make_batcher(context)
