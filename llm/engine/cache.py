@@ -275,12 +275,11 @@ class Cache:
         return sum(self._memory.length(sequence) for sequence in self._free)
 
     def _go_on(self, job: Job, kept: Kept, length: int) -> Lane | None:
-        """The kept sequence itself, cut back to what the prompt begins with."""
-        base_length = min(kept.base_length, length)
+        """The kept sequence itself, cut back to what the prompt begins with: more than the identity's part of it."""
         # Out of the list while cells are sought, or it might be the one that has to go.
         self._kept.pop(job.conversation)
         self.cells.move(job.conversation, job)
-        if not self._reserve(job, len(job.prompt) - base_length + job.room):
+        if not self._reserve(job, len(job.prompt) - kept.base_length + job.room):
             self.cells.move(job, job.conversation)
             self._kept[job.conversation] = kept
             self._kept.move_to_end(job.conversation, last=False)
@@ -293,7 +292,7 @@ class Cache:
             sequence=kept.sequence,
             length=length,
             base=kept.base,
-            base_length=base_length,
+            base_length=kept.base_length,
             cached=length,
         )
 

@@ -71,6 +71,7 @@ class FakeContext:
         no_room: how many decodes to come find no room, whatever there is.
         failure: raised by the next decode.
         computed: how many tokens of each decode.
+        cleared: how often all of it was overwritten.
     """
 
     cells: int = 400
@@ -81,6 +82,7 @@ class FakeContext:
     no_room: int = 0
     failure: Exception | None = None
     computed: list[int] = field(default_factory=list)
+    cleared: int = 0
     closed: bool = False
     _held: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     _names: itertools.count[int] = field(default_factory=itertools.count)
@@ -138,6 +140,7 @@ class FakeContext:
     def clear(self) -> None:
         self._check()
         self._held.clear()
+        self.cleared += 1
 
     def length(self, sequence: int) -> int:
         self._check()

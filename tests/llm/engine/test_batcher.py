@@ -388,6 +388,14 @@ def test_a_sampler_that_fails_ends_its_own_request_only(at: int) -> None:
     assert context.used == 0
 
 
+def test_an_answer_that_failed_is_not_gone_on_with() -> None:
+    context = ample()
+    batcher = make_batcher(context)
+    submit(batcher, make_job(numbers(2, 10), 8, conversation="하나", fails_at=3))
+    run(batcher)
+    assert batcher.occupancy().kept == context.used == 0
+
+
 def test_failing_ends_everybody_and_lets_nobody_in() -> None:
     context = ample()
     batcher = make_batcher(context, parallel=1)

@@ -152,12 +152,15 @@ def test_an_identity_gets_cells_however_many_ask() -> None:
     """Those who come would take every cell that the others leave."""
     batcher = make_batcher(FakeContext(cells=130), waiting=1000)
     pinned(batcher)
-    submit(batcher, *(make_job([*IDENTITY, *numbers(number, 20)], 10) for number in range(100)))
-    batcher.step()
+    for number in range(100):
+        submit(batcher, make_job([*IDENTITY, *numbers(number, 18)], 12))
+        if number < 3:  # begun one after the other, so that they end one after the other
+            for _ in range(4):
+                batcher.step()
     batcher.pin(make_pin(numbers(2, 40), 2))
     while batcher.cache.pin is None or batcher.cache.pin.version == 1:
         batcher.step()
-    assert batcher.occupancy().waiting > 50
+    assert batcher.occupancy().waiting > 90
     run(batcher)
 
 

@@ -334,6 +334,7 @@ def test_wiping_leaves_nothing(desk: Desk) -> None:
     desk.cache.want(make_pin(numbers(7, 40), 2))
     desk.cache.begin_next(idle=True)
     desk.cache.wipe()
+    assert desk.context.cleared == 1
     assert desk.context.used == desk.cache.cells.used == desk.cache.pinned == desk.cache.kept == 0
     assert desk.cache.pin is None
     assert desk.cache.next_pin is None
