@@ -157,7 +157,7 @@ def test_an_identity_gets_cells_however_many_ask() -> None:
         if number < 3:  # begun one after the other, so that they end one after the other
             for _ in range(4):
                 batcher.step()
-    batcher.pin(make_pin(numbers(2, 40), 2))
+    batcher.pin(make_pin(numbers(2, 45), 2))  # more than one of them leaves
     while batcher.cache.pin is None or batcher.cache.pin.version == 1:
         batcher.step()
     assert batcher.occupancy().waiting > 90
