@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_pin_is_the_beginning_of_every_prompt(tiny_llama: Path, opened: Opener
     ],
 )
 def test_an_identity_that_leaves_no_room_is_refused(
-    tiny_llama: Path, opened: Opener, text: str, settings: dict[str, int], reason: str
+    tiny_llama: Path, opened: Opener, text: str, settings: dict[str, Any], reason: str
 ) -> None:
     model = inner(opened(tiny_llama, **settings))
     with pytest.raises(ModelError, match=reason):
