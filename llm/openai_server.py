@@ -211,10 +211,11 @@ class OpenAIServer:
 
     async def _refused(self, response: httpx.Response, path: str, question: dict[str, Any]) -> _Fault:
         """What a status other than 200 means."""
+        body = b""
         async with contextlib.aclosing(response):
             with contextlib.suppress(httpx.HTTPError):  # the status says enough
-                await response.aread()
-        fault = read_refusal(response.content if response.is_stream_consumed else b"")
+                body = await response.aread()
+        fault = read_refusal(body)
         said = f"{self._who} answered {response.status_code}: {fault.message or response.reason_phrase}"
         error = self._meant(fault, question) or self._by_status(response, said, path, question)
         again = response.status_code in BUSY | AWAY

@@ -117,7 +117,7 @@ class RemoteModel:
             self._found = None
             self._state, self._detail = State.ABSENT, "closed"
         self._loop.close()
-        self.forget()
+        self._kept_count.cache_clear()
 
     def forget(self) -> None:
         """Drops what is kept of texts; the server's own cache is out of reach."""

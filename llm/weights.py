@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 64
 WORD_JOINER = "\u2060"
-SENTINEL = "a"
+SENTINEL = "\n"  # joins with nothing
 
 
 class Weights:
@@ -134,8 +134,8 @@ class Weights:
         """Token ids of a text that goes on from another: without the space that some put before the first word."""
         if self._puts_a_space_first:
             tokens = self.tokenize(SENTINEL + text, control=control)
-            if tokens[:1] == self._sentinel:
-                return tokens[1:]
+            if tokens[: len(self._sentinel)] == self._sentinel:
+                return tokens[len(self._sentinel) :]
         return self.tokenize(text, control=control)
 
     @cached_property

@@ -188,15 +188,19 @@ def test_a_pinned_identity_is_noted(big: RemoteModel) -> None:
     assert big.status().identity is None
     big.pin(Identity(version=7, text="나는 에코다."))
     assert big.status().identity == 7
+    big.forget()
+    assert big.status().identity is None
 
 
 def test_closed_it_is_absent_and_can_be_loaded_again(big: RemoteModel) -> None:
+    big.pin(Identity(version=7, text="나는 에코다."))
     big.close()
     assert big.status().state is State.ABSENT
     with pytest.raises(ModelNotReadyError):
         big.generate(ask())
     big.load()
     assert texts(answered(big)) == "네, 기억해요."
+    assert big.status().identity == 7
 
 
 # What it answers

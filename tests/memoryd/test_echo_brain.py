@@ -245,21 +245,6 @@ def test_a_conversation_goes_on_from_the_prompt_before_word_for_word(
     assert second.messages[: len(first.messages)] == first.messages
 
 
-def test_a_memory_that_the_conversation_shows_already_is_cited_and_not_shown_again(
-    home: Home, llama: FakeGenerator
-) -> None:
-    being = Being(home, llama)
-    recalled, *_ = being.ask(WHERE)
-    again, *_, answer = being.ask("두부는 지붕 위에서 뭐 해?")
-    assert isinstance(recalled, Recalled)
-    assert isinstance(again, Recalled)
-    assert isinstance(answer, Answer)
-    cat = recalled.hits[0].passage.id
-    assert cat in {hit.passage.id for hit in again.hits}
-    assert cat in {hit.passage.id for hit in answer.hits}
-    assert [CAT in text for _, _, text in _history(llama)] == [True, False, False]
-
-
 def test_a_conversation_goes_on_after_a_restart_as_it_was_said(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
     being.ask(WHERE)
@@ -274,26 +259,6 @@ def test_memories_that_were_read_are_never_written(home: Home, llama: FakeGenera
         being.ask(WHERE)
     assert {record["text"] for record in being.written()} == {WHERE, "지붕 위에서 자."}
     assert MEMORIES_HEADING not in " ".join(home.said())
-
-
-def test_a_conversation_too_long_as_it_was_read_is_sent_as_it_was_said_and_goes_on_from_there(
-    home: Home, llama: FakeGenerator
-) -> None:
-    being = Being(home, llama)
-    being.ask(WHERE)
-    _forget_the_cat(being)
-    dog, question = "보리는 마당에서 노는 갈색 강아지야.", "보리는 마당에서 놀아?"
-    home.remember("day0311/dog.jsonl", line(dog, speaker="지훈"))
-    read = _read(question, dog).replace("03-10 · day0310/cat", "03-11 · day0311/dog")
-    plain = [("user", "jihun", WHERE), EXPECTED_HISTORY[1]]
-    needed = [f"{speaker}: {text}" for _, speaker, text in [*plain, ("user", "jihun", read)]]
-    # Ten more: whether a memory stands in the conversation already is known only once its turns are chosen.
-    llama.context_tokens = 100 + 64 + len(" ".join([IDENTITY.text, *needed]).split()) + 10
-    being.ask(question)
-    assert _history(llama) == [*plain, ("user", "jihun", read)]
-    llama.context_tokens = 4096
-    being.ask("왜?")
-    assert _history(llama) == [*plain, ("user", "jihun", read), *EXPECTED_HISTORY[1:]]
 
 
 def test_another_conversation_begins_empty(home: Home, llama: FakeGenerator) -> None:
