@@ -36,7 +36,11 @@ def test_a_pin_is_the_beginning_of_every_prompt(tiny_llama: Path, opened: Opener
     [
         ("", {}, "it is empty"),
         ("하나 " * 600, {}, r"it has \d+ tokens and the context 512\. Lower replay\.token_budget or raise"),
-        ("하나 " * 150, {"cache_tokens": 256}, r"it has \d+ tokens and the cache 256\. Raise llm\.cache_tokens"),
+        (
+            "하나 " * 75,
+            {"cache_tokens": 256},
+            r"it has \d+ tokens and the cache 256\. Raise llm\.cache_tokens",
+        ),
     ],
 )
 def test_an_identity_that_leaves_no_room_is_refused(
@@ -103,6 +107,8 @@ def test_a_closed_model_is_gone_at_once(tiny_llama: Path, opened: Opener) -> Non
     resident.pin(identity())
     until(lambda: resident.status().identity == 1)
     ask(resident, request(conversation="c"))
-    parts = [weakref.ref(part) for part in (inner(resident), inner(resident).weights, inner(resident).batcher)]
+    parts = [
+        weakref.ref(part) for part in (inner(resident), inner(resident).weights, inner(resident).batcher)
+    ]
     resident.close()
     until(lambda: not any(part() for part in parts))

@@ -28,7 +28,9 @@ SOME = hypothesis_settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 TEXTS = st.text(max_size=30) | st.lists(
-    st.sampled_from(["에코는", " 존재다", ".", "\n", " ", "<s>", "<|eot_id|>", "[INST]", "you", "system", "user"]),
+    st.sampled_from(
+        ["에코는", " 존재다", ".", "\n", " ", "<s>", "<|eot_id|>", "[INST]", "you", "system", "user"]
+    ),
     max_size=6,
 ).map("".join)
 FORMS = ["gemma transcript", "spm transcript", "llama", "mixtral", "deepseek"]
@@ -181,7 +183,9 @@ def test_an_identity_is_made_harmless_and_read_once(
     form = forms["llama"]
     seen: list[str] = []
     harmless, tokens = form.weights.harmless, form.weights.prompt_tokens
-    monkeypatch.setattr(form.weights, "harmless", lambda text, marks: (seen.append(text), harmless(text, marks))[1])
+    monkeypatch.setattr(
+        form.weights, "harmless", lambda text, marks: (seen.append(text), harmless(text, marks))[1]
+    )
     monkeypatch.setattr(
         form.weights, "prompt_tokens", lambda text, **how: (seen.append(text), tokens(text, **how))[1]
     )

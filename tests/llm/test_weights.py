@@ -117,7 +117,9 @@ def test_a_character_that_the_vocabulary_lacks_stays_as_it_is(
 def test_a_template_writes_control_tokens_and_one_start_token(tiny_llama: Path) -> None:
     chat = Weights(tiny_llama, gpu_layers=0, template=FAMILY.template)
     text = chat.render([{"role": "user", "content": "안녕"}])
-    start, header = (chat.tokenize(each, control=True) for each in ("<|begin_of_text|>", "<|start_header_id|>"))
+    start, header = (
+        chat.tokenize(each, control=True) for each in ("<|begin_of_text|>", "<|start_header_id|>")
+    )
     assert len(start) == len(header) == 1
     tokens = chat.prompt_tokens(text, control=True)
     assert tokens[:2] == start + header
