@@ -93,6 +93,7 @@ class ModelSettings:
         parallel: how many requests are answered at once.
         waiting: how many more may wait.
         gpu_layers: layers kept on the GPU; -1 for all of them.
+        fewer_gpu_layers: whether fewer may be kept there where its memory is short.
         threads: CPU threads; 0 for as many as the machine has cores.
         kv_type: how keys and values are kept.
         states: the folder in which computed identities are kept; None to keep none.
@@ -104,6 +105,7 @@ class ModelSettings:
     parallel: int = 6
     waiting: int = 32
     gpu_layers: int = -1
+    fewer_gpu_layers: bool = False
     threads: int = 0
     kv_type: KvType = "f16"
     states: Path | None = None

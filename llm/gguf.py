@@ -1,51 +1,49 @@
 """Reads a GGUF file's header, so that a bad file is an error with a sentence before llama.cpp sees it.
 
-    magic, version, counts │ key/value pairs │ tensor directory │ padding │ weights
-    ───────────── read, every length checked ──────────────── ┘             └ only their place is checked
+    model.gguf ─▶ values, tensor directory ─▶ every tensor in its place? ─▶ a kind that can serve? ─▶ GgufInfo
+    (and the other parts of a split one)
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+llama.cpp ends the process over some damaged headers; those are refused here.
 """
 
 from __future__ import annotations
 
-import struct
+import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llm.architectures import complaint
 from llm.base import ModelError
+from llm.gguf_reader import HEADER_BYTES, STRING, TOKENS, Flaw, Head, damaged, read_head
+from llm.gguf_tensors import Tensor, tensors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-MAGIC = b"GGUF"
-VERSIONS = (2, 3)
-HEADER_BYTES = 64 * 1024 * 1024  # more than any vocabulary seen takes (a 262,144-token one: 6 MiB)
-NESTING = 4
-DIMENSIONS = 4
-DEFAULT_ALIGNMENT = 32
-STRING = 8
-ARRAY = 9
-U32 = struct.Struct("<I")
-U64 = struct.Struct("<Q")
-NUMBERS = {
-    kind: struct.Struct(f"<{form}")
-    for kind, form in {
-        0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
-    }.items()
-}  # fmt: skip
+WANTED = "Q4_K_M"
+MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
+MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
+PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z")
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
-    12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",
-    32: "BF16",
+    12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: WANTED, 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",
+    25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16", 38: "MXFP4",
 }  # fmt: skip
 """Names of `general.file_type`; the rarer ones are shown by their number."""
-
-Value = int | float | str
+KINDS = {
+    "adapter": "a LoRA adapter, not a model. Name the model that it was made for",
+    "mmproj": "the picture part of a model (an mmproj file). Name the model's own file",
+    "imatrix": "a table of weights' importance, not a model. Name the model's own file",
+}
+"""What `general.type` says of files that are no models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufInfo:
-    """What a GGUF file says of itself.
+    """What a GGUF file says of itself, over all its parts.
 
     Attributes:
         architecture: llama.cpp's name for the model's kind (`llama`, `gemma3`, `qwen2`).
@@ -53,6 +51,20 @@ class GgufInfo:
         context_length: the longest context that it was trained for, in tokens; 0 where it doesn't say.
         chat_template: the Jinja source, None where there is none.
         file_type: the quantisation (`Q4_K_M`), "" where it doesn't say.
+        block_count: layers, without the output layer.
+        embedding_length: numbers that a token is between two layers.
+        feed_forward_length: numbers inside a layer's feed-forward part, the largest layer's; 0 where it doesn't say.
+        head_count: attention heads, the largest layer's.
+        head_count_kv: heads of keys and values, one number a layer.
+        key_length, value_length: numbers of one head's key and value.
+        latent: the cache keeps one compressed key and no value (DeepSeek's latent attention).
+        sliding_window: how far back a windowed layer sees, in tokens; 0 for no window.
+        sliding_window_pattern: which layers are windowed, as the file says it (a period, or a flag a layer).
+        expert_count, expert_used_count: experts a layer, and how many of them a token takes; 0 for none.
+        vocab_size: tokens in the vocabulary.
+        tensors: all weights.
+        parts: the files, in order: one, or those of a split model.
+        warnings: what may disappoint and hinders nothing, a sentence each.
     """
 
     architecture: str
@@ -60,14 +72,63 @@ class GgufInfo:
     context_length: int
     chat_template: str | None
     file_type: str
+    block_count: int
+    embedding_length: int
+    feed_forward_length: int
+    head_count: int
+    head_count_kv: tuple[int, ...]
+    key_length: int
+    value_length: int
+    latent: bool
+    sliding_window: int
+    sliding_window_pattern: tuple[int, ...]
+    expert_count: int
+    expert_used_count: int
+    vocab_size: int
+    tensors: tuple[Tensor, ...]
+    parts: tuple[Path, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """All weights, in bytes."""
+        return sum(tensor.bytes for tensor in self.tensors)
 
 
 def read_gguf(path: Path) -> GgufInfo:
-    """Reads and checks the header; takes about 0.1 s and at most 64 MiB, however large the file.
+    """Reads and checks the header; takes about 0.3 s and at most 64 MiB a part, however large the file.
 
     Raises:
-        ModelError: the file can't be read, is empty, cut off, damaged, or no GGUF file of version 2 or 3.
+        ModelError: the file can't be read, is empty, cut off, damaged, no GGUF file of version 2 or 3, of a kind
+            that can't answer, or lacks parts.
     """
+    head, tensors = _read(path)
+    with _named(path):
+        parts = _parts(path, head)
+        _check_kind(head)
+    for number, part in enumerate(parts[1:], 1):
+        further, more = _read(part)
+        if further.count("split.no") != number:
+            raise ModelError(f"{part} is not part {number + 1} of {path}. Copy the model again.")
+        tensors += more
+    with _named(path):
+        if not tensors:
+            raise Flaw("holds no weights, only a header. Name the file with the weights.")
+        if len(parts) > 1 and head.count("split.tensors.count") != len(tensors):
+            raise damaged(f"its parts hold {len(tensors)} tensors, not {head.count('split.tensors.count')}")
+        return _info(head, tensors, parts)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turns a flaw into a ModelError about the file."""
+    try:
+        yield
+    except Flaw as flaw:
+        raise ModelError(f"{path} {flaw}") from None
+
+
+def _read(path: Path) -> tuple[Head, tuple[Tensor, ...]]:
     try:
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
@@ -76,142 +137,128 @@ def read_gguf(path: Path) -> GgufInfo:
         raise ModelError(f"{path} can't be read: {error.strerror}.") from error
     if not size:
         raise ModelError(f"{path} is empty. Copy the model again.")
-    try:
-        values = _check(head, size)
-    except _Flaw as flaw:
-        raise ModelError(f"{path} {flaw}") from None
-    architecture = _text(values, "general.architecture")
+    with _named(path):
+        found = read_head(head, size)
+        return found, tensors_of(found, size)
+
+
+def _check_kind(head: Head) -> None:
+    kind = head.text("general.type") or ("adapter" if head.text("adapter.type") else "")
+    if kind in KINDS:
+        raise Flaw(f"is {KINDS[kind]}.")
+    architecture = head.text("general.architecture")
     if not architecture:
-        raise ModelError(f"{path} doesn't name its architecture, so it is no model that llama.cpp can load.")
-    file_type = values.get("general.file_type")
+        raise Flaw("doesn't name its architecture, so it is no model that llama.cpp can load.")
+    if reason := complaint(architecture):
+        raise Flaw(reason)
+
+
+def _parts(path: Path, head: Head) -> tuple[Path, ...]:
+    """The files of the model: of a split one all, each of which is there."""
+    count = head.count("split.count")
+    if count <= 1:
+        return (path,)
+    match = PART.match(path.name)
+    if match is None or int(match["count"]) != count:
+        raise Flaw(
+            f"is one of {count} parts, and its name doesn't say which. Name them as NAME-00001-of-{count:05}.gguf."
+        )
+    parts = [
+        path.with_name(f"{match['stem']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)
+    ]
+    if head.count("split.no") or path != parts[0]:
+        raise Flaw(f"is not the first of its {count} parts. Name {parts[0].name}.")
+    missing = [part.name for part in parts if not _is_there(part)]
+    if missing:
+        raise Flaw(f"is one of {count} parts, and these are missing beside it: {', '.join(missing)}.")
+    return tuple(parts)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _info(head: Head, tensors: tuple[Tensor, ...], parts: tuple[Path, ...]) -> GgufInfo:
+    architecture = head.text("general.architecture")
+
+    def count(key: str) -> int:
+        return head.count(f"{architecture}.{key}")
+
+    def most(key: str) -> int:
+        return max(head.counts(f"{architecture}.{key}"), default=0)
+
+    layers, width = count("block_count"), count("embedding_length")
+    heads = head.counts(f"{architecture}.attention.head_count")
+    if not 1 <= layers <= MOST_LAYERS or not width or not max(heads, default=0):
+        raise damaged(f"it claims {layers} layers {width} wide with {max(heads, default=0)} heads")
+    _check_experts(
+        experts=count("expert_count"),
+        used=most("expert_used_count"),
+        groups=count("expert_group_count"),
+        used_groups=count("expert_group_used_count"),
+    )
+    if head.text(f"{architecture}.rope.scaling.type") not in ROPE_SCALINGS:
+        raise damaged("llama.cpp doesn't know its rope scaling")
+    file_type = _file_type(head)
+    head_width = width // max(heads)
     return GgufInfo(
         architecture=architecture,
-        name=_text(values, "general.name"),
-        context_length=_count(values, f"{architecture}.context_length"),
-        chat_template=_text(values, "tokenizer.chat_template") or None,
-        file_type="" if not isinstance(file_type, int) else FILE_TYPES.get(file_type, f"type {file_type}"),
+        name=head.text("general.name"),
+        context_length=count("context_length"),
+        chat_template=head.text("tokenizer.chat_template") or None,
+        file_type=file_type,
+        block_count=layers,
+        embedding_length=width,
+        feed_forward_length=max(most("feed_forward_length"), most("expert_feed_forward_length")),
+        head_count=max(heads),
+        head_count_kv=_by_layer(head.counts(f"{architecture}.attention.head_count_kv") or heads, layers),
+        key_length=count("attention.key_length") or head_width,
+        value_length=count("attention.value_length") or head_width,
+        latent=bool(count("attention.key_length_mla") and count("attention.value_length_mla")),
+        sliding_window=count("attention.sliding_window"),
+        sliding_window_pattern=head.counts(f"{architecture}.attention.sliding_window_pattern"),
+        expert_count=count("expert_count"),
+        expert_used_count=most("expert_used_count"),
+        vocab_size=_vocab_size(head),
+        tensors=tensors,
+        parts=parts,
+        warnings=_warnings(file_type),
     )
 
 
-class _Flaw(Exception):  # noqa: N818  (it becomes the second half of a ModelError's sentence)
-    """What is wrong with the file, as the end of a sentence that starts with its path."""
+def _check_experts(*, experts: int, used: int, groups: int, used_groups: int) -> None:
+    if experts > MOST_EXPERTS or used > experts or bool(experts) != bool(used):
+        raise damaged(f"it claims {experts} experts, of which {used} are used")
+    uneven = groups > 1 and (experts % groups or not 0 < used_groups < groups)
+    if (groups and groups >= experts) or uneven:
+        raise damaged(f"it claims {groups} groups of {experts} experts, of which {used_groups} are used")
 
 
-class _Reader:
-    """Takes values off the head of a file; `size` is the whole file's, to tell cut off from too long."""
-
-    def __init__(self, head: bytes, size: int) -> None:
-        self._head = head
-        self._size = size
-        self.at = 0
-
-    def number(self, form: struct.Struct) -> int | float:
-        start = self.at
-        self.skip(form.size)
-        value: int | float = form.unpack_from(self._head, start)[0]
-        return value
-
-    def count(self, form: struct.Struct = U64) -> int:
-        return int(self.number(form))
-
-    def string(self) -> str:
-        length = self.count()
-        start = self.at
-        self.skip(length)
-        return self._head[start : self.at].decode(errors="replace")
-
-    def skip(self, length: int) -> None:
-        self.at += length
-        if self.at <= len(self._head):
-            return
-        if len(self._head) < self._size:
-            raise _Flaw(
-                f"has a header of more than {HEADER_BYTES} bytes; it is damaged. Copy the model again."
-            )
-        raise _Flaw(f"is cut off: it has only {self._size} bytes. Copy the model again.")
-
-    def value(self, kind: int) -> Value | None:
-        """A number or text; None for an array, which is passed over."""
-        if kind == STRING:
-            return self.string()
-        if kind == ARRAY:
-            self._pass_array(NESTING)
-            return None
-        if kind not in NUMBERS:
-            raise _Flaw(f"is damaged: no value has the type {kind}. Copy the model again.")
-        return self.number(NUMBERS[kind])
-
-    def _pass_array(self, depth: int) -> None:
-        kind, length = self.count(U32), self.count()
-        if kind in NUMBERS:
-            self.skip(length * NUMBERS[kind].size)
-        elif kind == STRING:
-            self._pass_strings(length)
-        elif kind == ARRAY and depth:
-            for _ in range(length):  # each takes 12 bytes, so the file's end bounds the loop
-                self._pass_array(depth - 1)
-        else:
-            raise _Flaw(f"is damaged: no array holds the type {kind}. Copy the model again.")
-
-    def _pass_strings(self, length: int) -> None:
-        """The hot loop: a vocabulary has hundreds of thousands."""
-        head, at, last = self._head, self.at, len(self._head) - U64.size
-        for _ in range(length):
-            if at > last:
-                break
-            at += U64.size + U64.unpack_from(head, at)[0]
-        else:
-            self.at = at
-            self.skip(0)
-            return
-        self.at = at
-        self.skip(U64.size)
+def _by_layer(numbers: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    if len(numbers) == 1:
+        return numbers * layers
+    if len(numbers) != layers:
+        raise damaged(f"it gives the heads of {len(numbers)} layers and has {layers}")
+    return numbers
 
 
-def _check(head: bytes, size: int) -> dict[str, Value]:
-    if not head.startswith(MAGIC):
-        if MAGIC.startswith(head):
-            raise _Flaw(f"is cut off: it has only {size} bytes. Copy the model again.")
-        raise _Flaw(f"is not a GGUF file: it starts with {head[:4]!r}. Name a .gguf file.")
-    reader = _Reader(head, size)
-    reader.skip(len(MAGIC))
-    version = reader.count(U32)
-    if version not in VERSIONS:
-        raise _Flaw(f"is of GGUF version {version}; only 2 and 3 can be read. Convert the model again.")
-    tensors, pairs = reader.count(), reader.count()
-    values: dict[str, Value] = {}
-    for _ in range(pairs):
-        key = reader.string()
-        value = reader.value(reader.count(U32))
-        if value is not None:
-            values[key] = value
-    if not tensors:
-        raise _Flaw("holds no weights, only a header. Name the file with the weights.")
-    last_offset = max(_tensor_offset(reader) for _ in range(tensors))
-    alignment = _count(values, "general.alignment") or DEFAULT_ALIGNMENT
-    weights = -(-reader.at // alignment) * alignment
-    if weights + last_offset >= size:
-        raise _Flaw(
-            f"is cut off at byte {size}: weights start at {weights + last_offset}. Copy the model again."
-        )
-    return values
+def _vocab_size(head: Head) -> int:
+    tokens = head.arrays.get(TOKENS)
+    if tokens is None or tokens.kind != STRING or not tokens.length:
+        raise Flaw("has no vocabulary, so it is no model that llama.cpp can load. Convert the model again.")
+    return tokens.length
 
 
-def _tensor_offset(reader: _Reader) -> int:
-    """Passes over one entry of the tensor directory: name, dimensions, type, offset."""
-    reader.string()
-    dimensions = reader.count(U32)
-    if dimensions > DIMENSIONS:
-        raise _Flaw(f"is damaged: a tensor has {dimensions} dimensions. Copy the model again.")
-    reader.skip(dimensions * U64.size + U32.size)
-    return reader.count()
+def _file_type(head: Head) -> str:
+    number = head.values.get("general.file_type")
+    return FILE_TYPES.get(number, f"type {number}") if isinstance(number, int) else ""
 
 
-def _text(values: dict[str, Value], key: str) -> str:
-    value = values.get(key, "")
-    return value if isinstance(value, str) else ""
-
-
-def _count(values: dict[str, Value], key: str) -> int:
-    value = values.get(key, 0)
-    return value if isinstance(value, int) and value > 0 else 0
+def _warnings(file_type: str) -> tuple[str, ...]:
+    if file_type == WANTED:
+        return ()
+    said = f"is quantised as {file_type}" if file_type else "doesn't say how it is quantised"
+    return (f"The file {said}; {WANTED} is what memoryd was tried with.",)

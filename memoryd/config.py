@@ -119,7 +119,12 @@ class Llm(Section):
     max_tokens: int = Field(default=512, ge=1, le=8192)
     temperature: float = Field(default=0.0, ge=0, le=2)
     context_tokens: int = Field(default=8192, ge=256)
+    cache_tokens: int = Field(default=0, ge=0)
+    parallel: int = Field(default=6, ge=1, le=64)
+    waiting: int = Field(default=32, ge=0, le=10_000)
+    kv_type: Literal["f32", "f16", "q8_0"] = "f16"
     gpu_layers: int = Field(default=-1, ge=-1)
+    fewer_gpu_layers: bool = False
     threads: int = Field(default=0, ge=0)
 
 
@@ -208,6 +213,7 @@ def load_config(
     config = _validate(raw, origins, file)
     config = _absolute(config, base)
     _check_default_model(config, origins)
+    _check_cache(config, origins)
     if to_run:
         _check_folders(config, origins)
     _check_cron(config, origins)
@@ -366,6 +372,16 @@ def _check_default_model(config: Config, origins: dict[str, str]) -> None:
     if "bundled" in config.models:
         raise ConfigError(
             "[models.bundled]: this name belongs to the built-in model. Give yours another name."
+        )
+
+
+def _check_cache(config: Config, origins: dict[str, str]) -> None:
+    cells, context = config.llm.cache_tokens, config.llm.context_tokens
+    if 0 < cells < context:
+        where = origins.get("llm.cache_tokens") or origins.get("llm.context_tokens", "default")
+        raise ConfigError(
+            f"{where}: llm.cache_tokens: {cells} cells can't hold one context of {context} tokens"
+            " (llm.context_tokens). Raise it, or write 0 for twice the context."
         )
 
 

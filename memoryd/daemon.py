@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 BUNDLED = "bundled"
 BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
+IDENTITY_STATES = "identities"
 STOP_LIMIT_S = 3.0
 # Between two tries of a step of the boot that the ledger refused.
 RETRY_SECONDS = 1.0
@@ -426,20 +427,34 @@ def _is_read_only(state: Path) -> bool:
 
 
 def _generators(config: Config) -> dict[str, Generator]:
+    return {
+        name: make_runner(family, name, settings)
+        for name, (family, settings) in language_models(config).items()
+    }
+
+
+def language_models(config: Config) -> dict[str, tuple[str, ModelSettings]]:
+    """Family and settings of each model by name, in the order in which they are loaded: the default one soon."""
     if not config.llm.enabled:
         return {}
     files = {BUNDLED: (BUNDLED, config.paths.models / BUNDLED_FILE)}
     files |= {name: (model.family, model.path) for name, model in config.models.items()}
+    llm = config.llm
     return {
-        name: make_runner(
-            family,
-            name,
+        name: (
+            files[name][0],
             ModelSettings(
-                path=path,
-                context_tokens=config.llm.context_tokens,
-                gpu_layers=config.llm.gpu_layers,
-                threads=config.llm.threads,
+                path=files[name][1],
+                context_tokens=llm.context_tokens,
+                cache_tokens=llm.cache_tokens,
+                parallel=llm.parallel,
+                waiting=llm.waiting,
+                gpu_layers=llm.gpu_layers,
+                fewer_gpu_layers=llm.fewer_gpu_layers,
+                threads=llm.threads,
+                kv_type=llm.kv_type,
+                states=config.paths.state / IDENTITY_STATES,
             ),
         )
-        for name, (family, path) in files.items()
+        for name in dict.fromkeys([BUNDLED, llm.default, *files])
     }

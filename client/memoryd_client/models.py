@@ -303,11 +303,18 @@ class PartView(Wire):
 
 
 class ModelView(PartView):
-    """A language model: its family and file."""
+    """A language model: its family and file.
+
+    Attributes:
+        progress: how much of it is loaded, 0 to 1, while it is loading.
+        identity_version: the identity that it holds in its cache; None for none yet.
+    """
 
     family: str
     path: str
     default: bool
+    progress: float | None = None
+    identity_version: int | None = None
 
 
 class Ready(Wire):

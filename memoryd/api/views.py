@@ -128,6 +128,8 @@ def ready_view(daemon: Daemon) -> Ready:
                     "family": status.family,
                     "path": status.path,
                     "default": status.name == daemon.config.llm.default,
+                    "progress": status.progress,
+                    "identity_version": status.identity,
                 }
             )
             for status in (generator.status() for generator in daemon.generators.values())

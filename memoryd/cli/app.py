@@ -1,7 +1,7 @@
 """The two entry points, `memoryd` and `replay-now`; the commands themselves are in `commands`.
 
 memoryd run [--config FILE] ──▶ serve.serve            (typer, rich and httpx are never imported)
-memoryd …, replay-now …     ──▶ commands.app           (`importing` adds inspect and import to it)
+memoryd …, replay-now …     ──▶ commands.app           (`importing` adds inspect and import, `models` models and plan)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _serve(config: Path | None) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    from memoryd.cli.importing import app
+    from memoryd.cli.models import app
 
     _print_whatever_comes()
     app(arguments, prog_name="memoryd")

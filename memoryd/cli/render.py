@@ -38,6 +38,9 @@ STATE_STYLES = {
     "ready": "green",
     "indexed": "green",
     "done": "green",
+    "fits": "green",
+    "fits with fewer layers on the GPU": "yellow",
+    "refused": "red",
     "loading": "yellow",
     "running": "yellow",
     "degraded": "yellow",
@@ -151,9 +154,9 @@ def status(page: Page, seen: Status, url: str) -> None:
 
 def parts(page: Page, seen: Iterable[PartView]) -> None:
     """A table of the daemon's parts."""
-    table = _table("part", "state", "detail")
+    table = make_table("part", "state", "detail")
     for part in seen:
-        table.add_row(*_cells(part.name), _state(part.state), *_cells(part.detail))
+        table.add_row(*as_cells(part.name), state_cell(part.state), *as_cells(part.detail))
     page.print(table)
 
 
@@ -162,13 +165,13 @@ def models(page: Page, seen: Sequence[ModelView]) -> None:
     if not seen:
         page.say("No language model is configured.", style="yellow")
         return
-    table = _table("model", "state", "family", "detail")
+    table = make_table("model", "state", "family", "detail")
     for model in seen:
         name = f"{model.name} (default)" if model.default else model.name
         words = [model.detail or model.path]
         if model.name == BUILT_IN:
             words.append("built-in: answers by quoting; name a better one in config.toml, [models]")
-        table.add_row(*_cells(name), _state(model.state), *_cells(model.family, "\n".join(words)))
+        table.add_row(*as_cells(name), state_cell(model.state), *as_cells(model.family, "\n".join(words)))
     page.print(table)
 
 
@@ -204,14 +207,14 @@ def files(page: Page, seen: Sequence[FileView]) -> None:
     if not seen:
         page.say("No such file.", style="yellow")
         return
-    table = _table("state", "format", "turns", "passages", "file", numbers={"turns", "passages"})
+    table = make_table("state", "format", "turns", "passages", "file", numbers={"turns", "passages"})
     for file in seen:
         name = Text(clean(file.path))
         if file.reason:
             line = "" if file.line is None else f"line {file.line}: "
             name.append(f"\n  {line}{clean(file.reason)}", style="dim")
         counts = (f"{file.turns:,}", f"{file.passages:,}")
-        table.add_row(_state(file.state), *_cells(file.format or "–", *counts), name)
+        table.add_row(state_cell(file.state), *as_cells(file.format or "–", *counts), name)
     page.print(table)
 
 
@@ -322,12 +325,12 @@ def erased(page: Page, seen: Erased) -> None:
 
 def config(page: Page, values: dict[str, object], loaded: LoadedConfig) -> None:
     """A table of every key, its value and where that came from."""
-    table = _table("key", "value", "from")
+    table = make_table("key", "value", "from")
     for key, value in values.items():
         origin = loaded.origins.get(key, "default")
         shown = "" if origin != "default" else "dim"
         written = str(value).lower() if isinstance(value, bool) else str(value) or '""'
-        table.add_row(*_cells(key, written), Text(clean(origin), style=shown))
+        table.add_row(*as_cells(key, written), Text(clean(origin), style=shown))
     page.print(table)
     page.say(f"file: {loaded.file or 'none; every key is optional'}", style="dim")
 
@@ -341,7 +344,8 @@ def duration(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in units[first : first + 2])
 
 
-def _table(*columns: str, numbers: frozenset[str] | set[str] = frozenset()) -> Table:
+def make_table(*columns: str, numbers: frozenset[str] | set[str] = frozenset()) -> Table:
+    """An empty table; columns of numbers are aligned at the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in columns:
         # fold: a long path goes on in the next line; rich would cut it.
@@ -349,12 +353,24 @@ def _table(*columns: str, numbers: frozenset[str] | set[str] = frozenset()) -> T
     return table
 
 
-def _cells(*texts: str) -> list[Text]:
+def as_cells(*texts: str) -> list[Text]:
+    """Texts as cells of a table."""
     return [Text(clean(text)) for text in texts]
 
 
-def _state(state: str) -> Text:
+def state_cell(state: str) -> Text:
+    """A state in its colour."""
     return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def model_state(model: ModelView) -> Text:
+    """A model's state, with how far it is, or why it isn't."""
+    cell = state_cell(model.state)
+    if model.state == "loading" and model.progress is not None:
+        cell.append(f" {model.progress:.0%}".replace("%", " %"))
+    elif model.state == "failed":
+        cell.append(f": {clean(model.detail)}")
+    return cell
 
 
 def _facts(page: Page, facts: dict[str, str]) -> None:
@@ -362,5 +378,5 @@ def _facts(page: Page, facts: dict[str, str]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, fact in facts.items():
-        table.add_row(*_cells(name, fact))
+        table.add_row(*as_cells(name, fact))
     page.print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from typer.testing import CliRunner
 
-from memoryd.cli.commands import app
+from memoryd.cli.models import app
 from memoryd_client import (
     AskAnswer,
     Citation,

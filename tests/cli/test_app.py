@@ -86,6 +86,7 @@ def test_help_lists_every_command() -> None:
     assert code == 0
     for command in (
         "run", "ask", "search", "status", "files", "identity", "replay-now", "rebuild", "verify", "config", "version",
+        "inspect", "import", "models", "plan",
     ):  # fmt: skip
         assert f"\n  {command} " in out
 

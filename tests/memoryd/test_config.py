@@ -186,6 +186,15 @@ def test_a_model_of_an_unknown_family_is_named_with_the_known_ones(home: Path) -
     assert "'mixtral', 'llama' or 'deepseek'" in said
 
 
+def test_a_cache_holds_one_context_at_least(home: Path) -> None:
+    said = complaint(home, "[llm]\ncache_tokens = 4096\n")
+    assert said == (
+        f"{home / 'config.toml'}: llm.cache_tokens: 4096 cells can't hold one context of 8192 tokens"
+        " (llm.context_tokens). Raise it, or write 0 for twice the context."
+    )
+    assert load_config(write(home, "[llm]\ncache_tokens = 8192\n"), {}).config.llm.cache_tokens == 8192
+
+
 @pytest.mark.parametrize(
     ("text", "env"),
     [

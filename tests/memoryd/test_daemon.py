@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llm import ModelSettings
 from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Paths
-from memoryd.daemon import Daemon
+from memoryd.daemon import Daemon, language_models
 from memoryd.index_keeper import PIPELINE
 from tests.waiting import until
 
@@ -19,6 +20,40 @@ if TYPE_CHECKING:
     from memoryd.opening import Memory
 
 PATIENCE_S = 120.0
+
+
+def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
+    llm = Llm(
+        default="deepseek",
+        context_tokens=1024,
+        cache_tokens=4096,
+        parallel=3,
+        waiting=7,
+        kv_type="q8_0",
+        gpu_layers=9,
+        fewer_gpu_layers=True,
+        threads=2,
+    )
+    models = language_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
+    assert list(models) == ["bundled", "deepseek", "mixtral", "llama"]
+    family, settings = models["deepseek"]
+    assert family == "deepseek"
+    assert settings == ModelSettings(
+        path=Config().models["deepseek"].path,
+        context_tokens=1024,
+        cache_tokens=4096,
+        parallel=3,
+        waiting=7,
+        kv_type="q8_0",
+        gpu_layers=9,
+        fewer_gpu_layers=True,
+        threads=2,
+        states=tmp_path / "identities",
+    )
+
+
+def test_no_model_where_they_are_switched_off() -> None:
+    assert language_models(Config(llm=Llm(enabled=False))) == {}
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llm import State
+from llm import ModelStatus, State
 
 if TYPE_CHECKING:
+    import pytest
     from fastapi.testclient import TestClient
 
     from tests.memoryd.api.stand_in import StandIn
@@ -27,6 +28,15 @@ def test_ready_lists_parts_and_models(stranger: TestClient) -> None:
     assert [(model["name"], model["state"], model["default"]) for model in body["models"]] == [
         ("fake", "ready", True)
     ]
+
+
+def test_ready_says_how_much_of_a_model_is_loaded_and_what_it_holds(
+    stranger: TestClient, daemon: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = ModelStatus(name="fake", family="fake", state=State.LOADING, progress=0.37, identity=4)
+    monkeypatch.setattr(daemon.generator, "status", lambda: status)
+    model = stranger.get("/ready").json()["models"][0]
+    assert (model["state"], model["progress"], model["identity_version"]) == ("loading", 0.37, 4)
 
 
 def test_not_ready_is_503_with_the_same_body(stranger: TestClient, daemon: StandIn) -> None:
