@@ -173,6 +173,7 @@ def _open(config: Config, ledger: Ledger) -> Memory:
         manifest=config.paths.manifest,
         owners=users.origin.owners,
         budget=config.replay.token_budget,
+        adopted=lambda _identity: None,
         clock=clock,
     )
     return opening.open_memory(

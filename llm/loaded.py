@@ -18,6 +18,7 @@ from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.plan import cells_of
 from llm.prompter import Prompter
 from llm.sampler import Sampler, grammar_of
 from llm.weights import Weights
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadedModel:
-    """A model in memory; `close` frees the weights, the engine's `detach` the context."""
+    """A model in memory: the engine's `detach` frees the context, the last reference the weights."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class LoadedModel:
         settings: ModelSettings,
         info: GgufInfo,
         *,
+        gpu_layers: int,
         threads: int,
         progress: Callable[[float], bool],
         on_pinned: Callable[[int], None],
@@ -75,14 +77,14 @@ class LoadedModel:
         """
         weights = Weights(
             settings.path,
-            gpu_layers=settings.gpu_layers,
+            gpu_layers=gpu_layers,
             template=info.chat_template or family.template,
             progress=progress,
         )
         context_tokens = min(settings.context_tokens, info.context_length or settings.context_tokens)
         context = Context(
             weights,
-            cells=settings.cache_tokens or 2 * context_tokens,
+            cells=cells_of(settings, info.context_length),
             sequences=sequences(settings.parallel),
             batch_tokens=BATCH_TOKENS,
             threads=threads,
@@ -151,10 +153,6 @@ class LoadedModel:
         self.prompter.forget()
         if self._files is not None:
             self._files.remove()
-
-    def close(self) -> None:
-        """Frees the weights, once its context is freed."""
-        self.weights.close()
 
 
 def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredIdentity], None] | None:

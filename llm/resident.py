@@ -26,8 +26,10 @@ from llm.base import (
     Usage,
 )
 from llm.choices import Choices
+from llm.device import device_now
 from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
+from llm.plan import Verdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from llm.engine import Engine
     from llm.engine.batcher import Occupancy
     from llm.family import Family
+    from llm.gguf import GgufInfo
     from llm.loaded import LoadedModel
+    from llm.plan import ModelPlan
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class ResidentModel:
         self._loading = threading.Lock()
         self._publish = threading.Lock()
         self._closes = 0
+        self._loads = 0
         self._backoff_s = FIRST_BACKOFF_S
         self._again: threading.Timer | None = None
         self._status = self._absent()
@@ -101,6 +106,7 @@ class ResidentModel:
             if self._model is not None:
                 return
             closes = self._closes
+            self._loads += 1
             if not _is_there(self._settings.path):
                 self._status = self._absent()
                 return
@@ -123,11 +129,11 @@ class ResidentModel:
                     self._engine.attach(model.batcher, lambda error: self._died(model, error))
                     self._pin_now(model)
             if closed:
-                model.close()
+                model.batcher.close()
                 self._status = self._absent()
 
     def close(self) -> None:
-        """Frees the weights. Answers under way end with ModelNotReadyError."""
+        """Answers under way end with ModelNotReadyError; the weights are freed once nobody reads tokens any more."""
         with self._publish:
             self._closes += 1
             model, self._model = self._model, None
@@ -136,7 +142,6 @@ class ResidentModel:
             self._status = self._absent()
         if model is not None:
             self._engine.detach(model.batcher)
-            model.close()
 
     def pin(self, identity: Identity) -> None:
         """Has the identity computed in spare steps; see `Generator.pin`."""
@@ -157,7 +162,7 @@ class ResidentModel:
                 if self._model is not model:
                     break
             model.forget()
-            self._pinned(model, None)
+            self._pinned(self._loads, None)
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
@@ -204,28 +209,27 @@ class ResidentModel:
     def _open(self, closes: int) -> tuple[LoadedModel, str]:
         """The loaded model, and a line about it for people."""
         info = read_gguf(self._settings.path)
+        planned = verdict_for(self._settings, info, device_now(), name=self._name)
+        if planned.verdict is Verdict.REFUSED:
+            raise ModelError(f"{self._settings.path} {planned.refusal}")
         from llm.loaded import LoadedModel
 
         def progress(share: float) -> bool:
             self._status = self._state(State.LOADING, "", progress=share)
             return self._closes == closes
 
-        def on_pinned(version: int) -> None:
-            self._pinned(model, version)
-
+        load = self._loads
         model = LoadedModel.open(
             self._name,
             self._family,
             self._settings,
             info,
+            gpu_layers=planned.gpu_layers,
             threads=self._settings.threads or len(os.sched_getaffinity(0)),
             progress=progress,
-            on_pinned=on_pinned,
+            on_pinned=lambda version: self._pinned(load, version),
         )
-        asked = self._settings.context_tokens
-        limit = ", all that the model was made for" if model.context_tokens < asked else ""
-        what = f"{info.name or info.architecture} {info.file_type}"
-        return model, f"{what}, context {model.context_tokens} tokens{limit}"
+        return model, _told(info, model.context_tokens, self._settings.context_tokens, planned)
 
     def _died(self, model: LoadedModel, error: ModelError) -> None:
         """llama.cpp failed on it: it is loaded again, later each time that this happens soon."""
@@ -239,7 +243,6 @@ class ResidentModel:
             self._again = threading.Timer(wait, self.load)
             self._again.daemon = True
             self._again.start()
-        model.close()
 
     def _pin_now(self, model: LoadedModel) -> None:
         """Orders the identity from the engine; tokens and file are seen to in a thread of their own."""
@@ -264,9 +267,9 @@ class ResidentModel:
         if identity is not None and model.has_moved_on(identity):
             self._pin_now(model)
 
-    def _pinned(self, model: LoadedModel, version: int | None) -> None:
+    def _pinned(self, load: int, version: int | None) -> None:
         with self._publish:
-            if self._model is model:
+            if self._loads == load and self._model is not None:
                 self._backoff_s = FIRST_BACKOFF_S
                 self._status = self._state(State.READY, self._status.detail, identity=version)
 
@@ -315,6 +318,16 @@ class ResidentModel:
             progress=progress,
             identity=identity,
         )
+
+
+def _told(info: GgufInfo, context: int, asked: int, planned: ModelPlan) -> str:
+    """What was loaded, with all that may disappoint."""
+    said = [f"{info.name or info.architecture} {info.file_type}".strip(), f"context {context} tokens"]
+    if context < asked:
+        said[-1] += ", all that the model was made for"
+    if planned.verdict is Verdict.FEWER:
+        said.append(f"{planned.gpu_layers} of {planned.layers} layers on the GPU, for want of memory")
+    return "; ".join([", ".join(said), *info.warnings])
 
 
 def _undoubted(sentence: str) -> Piece:

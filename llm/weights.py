@@ -29,7 +29,7 @@ SENTINEL = "a"
 
 
 class Weights:
-    """One loaded file; freed by `close`, else when the last reference goes."""
+    """One loaded file; freed when the last reference goes, since any thread may be reading tokens."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Weights:
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise ModelError(f"llama.cpp can't load {path}. {last_errors()}".strip())
-        self.close = weakref.finalize(self, llama_cpp.llama_model_free, self.handle)
+        weakref.finalize(self, llama_cpp.llama_model_free, self.handle)
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.path = path

@@ -1,7 +1,7 @@
 """The replay: reads the manifests and every turn again, and writes a new identity where anything has changed.
 
 manifests + every turn in event order ──make_identity──▶ digest known? ── yes ─▶ identity stays
-                                                              └── no ──▶ version n + 1
+                                                              └── no ──▶ version n + 1 ──adopted──▶ the models
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from memoryd.identity import make_identity, read_manifests
 from memoryd.ledger import ReplayRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from memoryd.clock import Clock
@@ -34,15 +34,24 @@ class BootMemoryLoop:
         manifest: the folder of the three files.
         owners: whose turns the identity is made of.
         budget: of the identity, in estimated tokens.
+        adopted: told of each identity that comes into force, in their order; must not fail.
     """
 
     def __init__(
-        self, *, ledger: Ledger, manifest: Path, owners: Sequence[str], budget: int, clock: Clock
+        self,
+        *,
+        ledger: Ledger,
+        manifest: Path,
+        owners: Sequence[str],
+        budget: int,
+        adopted: Callable[[IdentityRow], None],
+        clock: Clock,
     ) -> None:
         self._ledger = ledger
         self._manifest = manifest
         self._owners = owners
         self._budget = budget
+        self._adopted = adopted
         self._clock = clock
         self._lock = threading.Lock()
         self._running: ReplayRow | None = None
@@ -51,6 +60,14 @@ class BootMemoryLoop:
     def identity(self) -> IdentityRow | None:
         """The identity in force, or None before the first replay."""
         return self._ledger.identities.latest()
+
+    def adopt(self) -> IdentityRow | None:
+        """Tells of the identity in force again: at the start, and where the models have forgotten it."""
+        with self._lock:
+            identity = self.identity()
+            if identity is not None:
+                self._adopted(identity)
+            return identity
 
     def running(self) -> ReplayRow | None:
         """The replay that is under way, or None."""
@@ -128,6 +145,7 @@ class BootMemoryLoop:
                 missing=made.missing,
                 created_at=self._clock.now(),
             )
+            self._adopted(identity)
         return replace(
             row,
             state="done",

@@ -11,10 +11,10 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from memoryd.errors import ConfigError
 
@@ -30,6 +30,7 @@ WEEKDAY_NUMBERS = re.compile(r"(?:(?P<first>[0-7])(?:-(?P<last>[0-7]))?|\*(?=/))
 ENV_FILE = "MEMORYD_CONFIG"
 # Read by the command line, not by the configuration.
 NOT_KEYS = frozenset({ENV_FILE, "MEMORYD_TOKEN", "MEMORYD_URL"})
+REMOTE = "remote"
 
 
 class Section(BaseModel):
@@ -141,7 +142,19 @@ class Model(Section):
     path: Path
 
 
-DEFAULT_MODELS = {
+class RemoteModel(Section):
+    """One model behind an OpenAI-compatible server."""
+
+    family: Literal["remote"]
+    url: str = Field(pattern=r"^https?://\S+$")
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    read_timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+
+
+AnyModel = Annotated[Model | RemoteModel, Field(discriminator="family")]
+
+DEFAULT_MODELS: dict[str, Model | RemoteModel] = {
     "mixtral": Model(
         family="mixtral", path=Path("/workspace/llm_models/mixtral-8x7b-instruct-v0.1.Q4_K_M.gguf")
     ),
@@ -166,7 +179,7 @@ class Config(Section):
     replay: Replay = Replay()
     being: Being = Being()
     llm: Llm = Llm()
-    models: dict[str, Model] = DEFAULT_MODELS
+    models: dict[str, AnyModel] = DEFAULT_MODELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +337,8 @@ def _put(raw: dict[str, Any], section: str, name: str, value: str, variable: str
         if not isinstance(written, dict):
             raise ConfigError(f"[{section}] {model} is not a section, so {variable} can't be set.")
         target[model] = {**default, **written, key: value}
+        if target[model].get("family") == REMOTE and target[model].get("path") == default.get("path"):
+            target[model].pop("path", None)  # nobody wrote it
     else:
         target[name] = value
 
@@ -333,27 +348,46 @@ def _validate(raw: dict[str, Any], origins: dict[str, str], file: Path | None) -
         return Config.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(_key(first))
         where = origins.get(key) or (str(file) if file else "the environment")
         raise ConfigError(f"{where}: {key}: {_remedy(first, key)}") from error
 
 
+def _key(fault: Any) -> list[str]:
+    """Where in the file a fault is; a model's family, by which its other keys go, is a step for pydantic only."""
+    parts = [str(part) for part in fault["loc"]]
+    if parts[0] == "models":
+        del parts[2:3]
+        parts += ["family"] if fault["type"].startswith("union_tag") else []
+    return parts
+
+
 def _remedy(fault: Any, key: str) -> str:
-    if fault["type"] == "extra_forbidden":
+    kind = fault["type"]
+    if kind == "extra_forbidden":
+        section, _, name = key.rpartition(".")
+        if section.startswith("models.") and name in {*Model.model_fields, *RemoteModel.model_fields}:
+            return f'a model on a server (family "{REMOTE}") has a url, one in a file has a path. Leave {name} out.'
         known = list(_flatten(Config().model_dump())) + list(Config.model_fields)
         close = difflib.get_close_matches(key, known, n=1)
         hint = f' Did you mean "{close[0]}"?' if close else " `memoryd config` lists the keys."
         return f"no such key.{hint}"
+    # The input may be a whole section, with its secrets.
+    if kind in {"missing", "union_tag_not_found"}:
+        return "it is missing. config.toml says what each key takes."
+    if kind == "union_tag_invalid":
+        return f"it should be one of {fault['ctx']['expected_tags']}; it is {fault['ctx']['tag']!r}."
     message = str(fault["msg"])
-    return (
-        f"{message[0].lower()}{message[1:]}; it is {fault['input']!r}. config.toml says what each key takes."
-    )
+    written = "hidden here" if key.endswith(".api_key") else f"{fault['input']!r}"
+    return f"{message[0].lower()}{message[1:]}; it is {written}. config.toml says what each key takes."
 
 
 def _absolute(config: Config, base: Path) -> Config:
     paths = {name: base / value.expanduser() for name, value in config.paths}
     models = {
-        name: Model(family=model.family, path=base / model.path.expanduser())
+        name: model.model_copy(update={"path": base / model.path.expanduser()})
+        if isinstance(model, Model)
+        else model
         for name, model in config.models.items()
     }
     return config.model_copy(update={"paths": Paths(**paths), "models": models})

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from llm import ModelSettings, State, make_runner
+from llm import Engine, Identity, State
 from memoryd.clock import SystemClock
 from memoryd.errors import (
     AlreadyRunningError,
@@ -25,6 +25,7 @@ from memoryd.errors import (
 )
 from memoryd.identity import read_manifests
 from memoryd.journal import Journal
+from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
 from memoryd.users import Users
 
@@ -33,21 +34,17 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-    from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
     from memoryd.journal import Utterance
-    from memoryd.ledger import Ledger
+    from memoryd.ledger import IdentityRow, Ledger
     from memoryd.opening import Memory
     from memoryd.users import User
     from memoryd.watch import Watcher
 
 log = logging.getLogger(__name__)
 
-BUNDLED = "bundled"
-BUNDLED_FILE = "gemma-3-270m-q4_k_m.gguf"
 LOCK_FILE = "daemon.lock"
-IDENTITY_STATES = "identities"
 STOP_LIMIT_S = 3.0
 # Between two tries of a step of the boot that the ledger refused.
 RETRY_SECONDS = 1.0
@@ -79,7 +76,8 @@ class Daemon:
         self._lock_file = _lock(config)
         self.users = Users(config.paths.manifest, config.paths.state)
         self.journal = Journal(config.paths.memory)
-        self.generators = _generators(config)
+        self.engine = Engine()
+        self.generators = generators(config, self.engine)
         self._ledger_keeper = LedgerKeeper(config.paths.state, clock=self.clock)
         self._loop: BootMemoryLoop | None = None
         self._memory: Memory | None = None
@@ -106,6 +104,7 @@ class Daemon:
         for generator in self.generators.values():
             if generator.status().state is State.READY:
                 generator.close()
+        self.engine.close()
         if self._ledger_keeper.ledger is not None:
             self._ledger_keeper.ledger.close()
         self._lock_file.close()
@@ -233,10 +232,11 @@ class Daemon:
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
             budget=self.config.replay.token_budget,
+            adopted=self._pin,
             clock=self.clock,
         )
         self._spawn("models", self._load_models)
-        if self._insist(loop.identity) is None:
+        if self._insist(loop.adopt) is None:
             # One from before serves until the first scan is done: a long life takes long to replay.
             self._replay("boot")
         try:
@@ -297,6 +297,12 @@ class Daemon:
             generator.load()
             status = generator.status()
             log.info("model %s: %s %s", name, status.state, status.detail)
+
+    def _pin(self, identity: IdentityRow) -> None:
+        """Has every model compute an identity beside its work; one that is not loaded yet does so then."""
+        pinned = Identity(version=identity.version, text=identity.text, speaker=self.config.being.name)
+        for generator in self.generators.values():
+            generator.pin(pinned)
 
     def _put_bundled_model_in_place(self) -> None:
         """A fault of the built-in model must not keep the others from loading."""
@@ -424,37 +430,3 @@ def _lock(config: Config) -> IO[str]:
 
 def _is_read_only(state: Path) -> bool:
     return (state / LOCK_FILE).exists() and not os.access(state, os.W_OK)
-
-
-def _generators(config: Config) -> dict[str, Generator]:
-    return {
-        name: make_runner(family, name, settings)
-        for name, (family, settings) in language_models(config).items()
-    }
-
-
-def language_models(config: Config) -> dict[str, tuple[str, ModelSettings]]:
-    """Family and settings of each model by name, in the order in which they are loaded: the default one soon."""
-    if not config.llm.enabled:
-        return {}
-    files = {BUNDLED: (BUNDLED, config.paths.models / BUNDLED_FILE)}
-    files |= {name: (model.family, model.path) for name, model in config.models.items()}
-    llm = config.llm
-    return {
-        name: (
-            files[name][0],
-            ModelSettings(
-                path=files[name][1],
-                context_tokens=llm.context_tokens,
-                cache_tokens=llm.cache_tokens,
-                parallel=llm.parallel,
-                waiting=llm.waiting,
-                gpu_layers=llm.gpu_layers,
-                fewer_gpu_layers=llm.fewer_gpu_layers,
-                threads=llm.threads,
-                kv_type=llm.kv_type,
-                states=config.paths.state / IDENTITY_STATES,
-            ),
-        )
-        for name in dict.fromkeys([BUNDLED, llm.default, *files])
-    }

@@ -237,11 +237,15 @@ class Eraser:
             )
 
     def _replay(self) -> None:
+        """The models have forgotten the identity that quoted it; the one that is in force after this is pinned."""
+        changed = False
         try:
-            self._loop.replay("erasure")
+            changed = self._loop.replay("erasure").changed
         except ReplayError:
             # The versions that are there quote nothing of it any more; the next replay makes another.
             log.exception("the replay after an erasure failed")
+        if not changed:
+            self._loop.adopt()
 
 
 def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock, *, chroma_url: str) -> None:

@@ -11,6 +11,8 @@ MemorydError                    500   exit 1
 ├── TooLargeError               413   exit 7    the request has more bytes than the daemon takes
 ├── NotReadyError               503   exit 8    a part is still loading; try again
 │   └── NoModelError            503   exit 8    no language model is ready to answer
+├── BusyError                   503   exit 8    as many questions wait as may; `Retry-After` says when to come back
+├── TooSlowError                504   exit 8    the answer was not done by the deadline that the question set
 ├── ModelFailedError            500   exit 8    a language model broke off; the message says why
 ├── StoreError                  500   exit 9    the ledger or the disk under it failed
 │   └── LedgerDamagedError      503   exit 9    the ledger is torn; it is being made anew from what is whole
@@ -117,6 +119,32 @@ class NoModelError(NotReadyError):
 
     code = "no_model"
     title = "No language model is ready"
+
+
+class BusyError(MemorydError):
+    """A model answers as many as it can, and as many wait as may.
+
+    Attributes:
+        retry_after_s: when to try again, in seconds.
+    """
+
+    code = "busy"
+    status = 503
+    exit_code = 8
+    title = "Too many questions are waiting"
+
+    def __init__(self, message: str, *, retry_after_s: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooSlowError(MemorydError):
+    """The time that a question set for its answer is over; what was said until then is kept."""
+
+    code = "too_slow"
+    status = 504
+    exit_code = 8
+    title = "The answer took too long"
 
 
 class ModelFailedError(MemorydError):

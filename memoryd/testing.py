@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llm import ModelNotReadyError, ModelStatus, Piece, State, Usage
+from llm import Finish, ModelNotReadyError, ModelStatus, Piece, State, Usage
 from memoryd.errors import IndexUnavailableError
 from memoryd.korean import bigrams, latin_words
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llm import GenerateRequest
+    from llm import GenerateRequest, Identity
 
 
 class FakeClock:
@@ -148,20 +148,33 @@ class FakeVectorIndex:
 
 
 class FakeGenerator:
-    """Answers with `answer`, a word a piece; remembers every request."""
+    """Answers with `answer`, a word a piece, after a `thought`; remembers every request and pinned identity.
 
-    def __init__(self, name: str = "fake", *, answer: str = "기억하고 있어요.", quotes: bool = False) -> None:
+    A request that is cancelled, or has said as many words as it may, ends with the word in hand.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        answer: str = "기억하고 있어요.",
+        thought: str = "",
+        quotes: bool = False,
+    ) -> None:
         self.name = name
         self.quotes = quotes
         self.context_tokens = 4096
         self.requests: list[GenerateRequest] = []
+        self.pinned: list[Identity] = []
         self.state = State.READY
         self.answer = answer
+        self.thought = thought
         self.closed_early = False
 
     def status(self) -> ModelStatus:
         """The state that the test set."""
-        return ModelStatus(name=self.name, family="fake", state=self.state)
+        identity = self.pinned[-1].version if self.pinned else None
+        return ModelStatus(name=self.name, family="fake", state=self.state, identity=identity)
 
     def load(self) -> None:
         """Ready at once."""
@@ -171,30 +184,46 @@ class FakeGenerator:
         """Words, by spaces."""
         return len(text.split())
 
+    def pin(self, identity: Identity) -> None:
+        """Remembers it, behind those before."""
+        self.pinned.append(identity)
+
     def generate(self, request: GenerateRequest) -> Iterator[Piece]:
         """The first choice, or `answer`."""
         if self.state is not State.READY:
             raise ModelNotReadyError(f"{self.name} is {self.state}")
         self.requests.append(request)
-        return self._pieces(request.choices[0] if request.choices else self.answer)
+        return self._pieces(request)
 
     def forget(self) -> None:
-        """Remembers no request."""
+        """Remembers no request and no identity."""
         self.requests.clear()
+        self.pinned.clear()
 
     def close(self) -> None:
         """Absent after it."""
         self.state = State.ABSENT
 
-    def _pieces(self, answer: str) -> Iterator[Piece]:
-        words = answer.split(" ")
+    def _pieces(self, request: GenerateRequest) -> Iterator[Piece]:
+        words = (request.choices[0] if request.choices else self.answer).split(" ")
+        said, finish = 0, Finish.STOP
         try:
-            for place, word in enumerate(words):
-                yield Piece(text=word if place == 0 else f" {word}")
+            if self.thought:
+                yield Piece(text="", thought=self.thought)
+            for word in words:
+                if request.cancelled is not None and request.cancelled.is_set():
+                    finish = Finish.CANCELLED
+                    break
+                if said == request.max_tokens:
+                    finish = Finish.LENGTH
+                    break
+                yield Piece(text=f" {word}" if said else word)
+                said += 1
         except GeneratorExit:
             self.closed_early = True
             raise
-        yield Piece(text="", usage=Usage(prompt_tokens=10, cached_tokens=5, completion_tokens=len(words)))
+        usage = Usage(prompt_tokens=10, cached_tokens=5, completion_tokens=said)
+        yield Piece(text="", finish=finish, usage=usage)
 
 
 class FakeFileEvents:

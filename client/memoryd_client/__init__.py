@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from memoryd_client._errors import (
     BadRequestError,
+    BusyError,
     ClientError,
     ConnectFailedError,
     ConnectionLostError,
@@ -14,10 +15,11 @@ from memoryd_client._errors import (
     NotFoundError,
     NotReadyError,
     ProblemError,
+    TooSlowError,
     UnauthorizedError,
     UnexpectedAnswerError,
 )
-from memoryd_client._events import AskEvent, Recalled, Token
+from memoryd_client._events import AskEvent, Recalled, Thought, Token
 from memoryd_client.models import (
     AskAnswer,
     Citation,
@@ -56,6 +58,7 @@ __all__ = [
     "AskEvent",
     "AsyncClient",
     "BadRequestError",
+    "BusyError",
     "Citation",
     "Client",
     "ClientError",
@@ -87,8 +90,10 @@ __all__ = [
     "SavedConversation",
     "SearchAnswer",
     "Status",
+    "Thought",
     "Timings",
     "Token",
+    "TooSlowError",
     "TurnRef",
     "TurnView",
     "UnauthorizedError",

@@ -59,7 +59,13 @@ class Health(m.Wire):
 
 
 def ask(
-    question: str, *, model: str | None, conversation_id: str | None, max_tokens: int | None, stream: bool
+    question: str,
+    *,
+    model: str | None,
+    conversation_id: str | None,
+    max_tokens: int | None,
+    deadline_s: float | None,
+    stream: bool,
 ) -> Call[m.AskAnswer]:
     """`POST /api/ask`."""
     body = _checked(
@@ -68,6 +74,7 @@ def ask(
         model=model,
         conversation_id=conversation_id,
         max_tokens=max_tokens,
+        deadline_s=deadline_s,
         stream=stream,
     )
     return Call(method="POST", path="/api/ask", shape=m.AskAnswer, body=body)

@@ -76,11 +76,20 @@ class Client:
         model: str | None = None,
         conversation_id: str | None = None,
         max_tokens: int | None = None,
+        deadline_s: float | None = None,
     ) -> m.AskAnswer:
-        """Asks, and waits for the whole answer with the memories that it stands on."""
+        """Asks, and waits for the whole answer with the memories that it stands on.
+
+        After `deadline_s` seconds it is `TooSlowError`; what was said until then is kept in the conversation.
+        """
         return self._send(
             calls.ask(
-                question, model=model, conversation_id=conversation_id, max_tokens=max_tokens, stream=False
+                question,
+                model=model,
+                conversation_id=conversation_id,
+                max_tokens=max_tokens,
+                deadline_s=deadline_s,
+                stream=False,
             )
         )
 
@@ -91,10 +100,19 @@ class Client:
         model: str | None = None,
         conversation_id: str | None = None,
         max_tokens: int | None = None,
+        deadline_s: float | None = None,
     ) -> Generator[AskEvent, None, None]:
-        """Asks, and yields the answer as it comes: `Recalled`, `Token`s, and the whole `AskAnswer` last."""
+        """Asks, and yields the answer as it comes: `Recalled`, `Thought`s, `Token`s, and the whole `AskAnswer` last.
+
+        Closing it stops the model at once. `deadline_s` is as in `ask`.
+        """
         call = calls.ask(
-            question, model=model, conversation_id=conversation_id, max_tokens=max_tokens, stream=True
+            question,
+            model=model,
+            conversation_id=conversation_id,
+            max_tokens=max_tokens,
+            deadline_s=deadline_s,
+            stream=True,
         )
         with calls.translated(self._http.base_url):
             response = self._http.send(calls.request(self._http, call), stream=True)
@@ -224,11 +242,17 @@ class AsyncClient:
         model: str | None = None,
         conversation_id: str | None = None,
         max_tokens: int | None = None,
+        deadline_s: float | None = None,
     ) -> m.AskAnswer:
         """See `Client.ask`."""
         return await self._send(
             calls.ask(
-                question, model=model, conversation_id=conversation_id, max_tokens=max_tokens, stream=False
+                question,
+                model=model,
+                conversation_id=conversation_id,
+                max_tokens=max_tokens,
+                deadline_s=deadline_s,
+                stream=False,
             )
         )
 
@@ -239,10 +263,16 @@ class AsyncClient:
         model: str | None = None,
         conversation_id: str | None = None,
         max_tokens: int | None = None,
+        deadline_s: float | None = None,
     ) -> AsyncGenerator[AskEvent, None]:
         """See `Client.ask_stream`; leave it early only within `contextlib.aclosing`."""
         call = calls.ask(
-            question, model=model, conversation_id=conversation_id, max_tokens=max_tokens, stream=True
+            question,
+            model=model,
+            conversation_id=conversation_id,
+            max_tokens=max_tokens,
+            deadline_s=deadline_s,
+            stream=True,
         )
         with calls.translated(self._http.base_url):
             response = await self._http.send(calls.request(self._http, call), stream=True)

@@ -9,7 +9,9 @@ ClientError
     ├── UnauthorizedError     401    no token, or a wrong one
     ├── NotFoundError         404    no such conversation, identity version, model
     ├── BadRequestError       422    the request can't mean anything
-    └── NotReadyError         503    a part is still loading: `.retry_after`
+    ├── NotReadyError         503    a part is still loading: `.retry_after`
+    │   └── BusyError         503    too many questions wait already: `.retry_after`
+    └── TooSlowError          504    the answer was not done by the question's deadline
 """
 
 from __future__ import annotations
@@ -78,14 +80,25 @@ class NotReadyError(ProblemError):
     """A part that the request needs is still loading."""
 
 
+class BusyError(NotReadyError):
+    """As many questions wait for the model as may."""
+
+
+class TooSlowError(ProblemError):
+    """The answer was not done by the question's deadline; what was said until then is kept."""
+
+
+_BY_CODE = {"busy": BusyError}
 _BY_STATUS = {
     401: UnauthorizedError,
     404: NotFoundError,
     422: BadRequestError,
     503: NotReadyError,
+    504: TooSlowError,
 }
 
 
 def problem_error(problem: Problem, *, retry_after: float | None = None) -> ProblemError:
-    """The error of the tree that fits the document's status."""
-    return _BY_STATUS.get(problem.status, ProblemError)(problem, retry_after=retry_after)
+    """The error of the tree that fits the document's code, or else its status."""
+    kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status, ProblemError)
+    return kind(problem, retry_after=retry_after)

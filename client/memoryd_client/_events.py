@@ -1,6 +1,6 @@
 """The answer of `/api/ask` as it comes: bytes of an event stream in, events out.
 
-    bytes ──EventParser──▶ (name, data) ──AskStream──▶ Recalled, Token, Token, …, AskAnswer
+    bytes ──EventParser──▶ (name, data) ──AskStream──▶ Recalled, Thought, …, Token, Token, …, AskAnswer
 
 The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
@@ -31,8 +31,14 @@ class Token(Wire):
     text: str
 
 
-AskEvent = Recalled | Token | AskAnswer
-"""What `ask_stream` yields: `Recalled` once, `Token`s, and the whole `AskAnswer` last."""
+class Thought(Wire):
+    """A piece of what a thinking model thinks before it answers."""
+
+    text: str
+
+
+AskEvent = Recalled | Thought | Token | AskAnswer
+"""What `ask_stream` yields: `Recalled` once, `Thought`s, `Token`s, and the whole `AskAnswer` last."""
 
 
 class EventParser:
@@ -97,6 +103,8 @@ class AskStream:
                 match name:
                     case "recall":
                         yield Recalled.model_validate_json(data)
+                    case "thought":
+                        yield Thought.model_validate_json(data)
                     case "token":
                         yield Token.model_validate_json(data)
                     case "done":

@@ -42,7 +42,11 @@ class Wire(BaseModel):
 
 
 class AskRequest(Wire):
-    """`POST /api/ask`. `model` names a runner (`llm.default` otherwise); `max_tokens` bounds the answer."""
+    """`POST /api/ask`. `model` names a runner (`llm.default` otherwise); `max_tokens` bounds the answer.
+
+    `deadline_s` are the seconds until the answer must be done; after them it is problem `too_slow`, and what was
+    said until then is kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +55,7 @@ class AskRequest(Wire):
     conversation_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,120}$")
     stream: bool = False
     max_tokens: int | None = Field(default=None, ge=1, le=8192)
+    deadline_s: float | None = Field(default=None, gt=0, le=3600)
 
 
 class SearchRequest(Wire):
@@ -112,10 +117,14 @@ class Timings(Wire):
 class AskAnswer(Wire):
     """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None.
 
-    `saved` is false where a conversation was erased meanwhile: the answer may quote it and is not kept.
+    `thought` is what a thinking model thought before it answered. `finish` says why the answer ended: `length` where
+    `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it
+    and is not kept.
     """
 
     answer: str
+    thought: str | None = None
+    finish: Literal["stop", "length", "cancelled"] | None = None
     model: str
     conversation_id: str
     identity_version: int
@@ -255,7 +264,10 @@ class FileList(Wire):
 
 
 class IdentityView(Wire):
-    """An identity version: its text, the digest of its inputs, and what was missing when it was made."""
+    """An identity version: its text, the digest of its inputs, and what was missing when it was made.
+
+    `models` says of each model which version it holds computed now (null: none), whatever version was asked for.
+    """
 
     version: int
     digest: str
@@ -263,6 +275,7 @@ class IdentityView(Wire):
     tokens: int
     missing: list[str]
     text: str
+    models: dict[str, int | None] = {}
 
 
 class ReplayRequest(Wire):

@@ -116,12 +116,18 @@ class Engine:
                 if self._closed:
                     return
                 self._called = False
-                orders, self._orders = self._orders, deque()
-            for what in orders:
-                self._guarded(what)
-            worked = False
-            for batcher in list(self._batchers):
-                worked = self._step(batcher) or worked
+            worked = self._turn()
+
+    def _turn(self) -> bool:
+        """Orders, then a step of each model. A function, so that it holds no model while the engine sleeps."""
+        with self._signal:
+            orders, self._orders = self._orders, deque()
+        for what in orders:
+            self._guarded(what)
+        steps = [
+            self._step(batcher) for batcher in list(self._batchers)
+        ]  # a step of each, whatever the first did
+        return any(steps)
 
     def _step(self, batcher: Batcher) -> bool:
         try:

@@ -1,28 +1,32 @@
 """`POST /api/ask`: an answer with its memories, whole or as server-sent events.
 
-event: recall {degraded, citations}   event: token {text}   …   event: done {the whole answer}
-                                                                event: error {problem}
+event: recall {degraded, citations}   event: thought {text} …   event: token {text} …   event: done {the whole answer}
+                                                                                        event: error {problem}
+
+A client that goes away, streaming or not, stops the model at once; what was said until then is kept.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from memoryd.api.asking import Asking
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.problems import BROKEN, problem_of
 from memoryd.api.views import citations
-from memoryd.echo_brain import Answer, Question, Recalled, Token
+from memoryd.echo_brain import Answer, Question, Recalled, Thought, Token
 from memoryd.errors import MemorydError
 from memoryd_client.models import AskAnswer, AskRequest, Problem, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import AsyncIterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -33,51 +37,66 @@ router = APIRouter()
 
 
 @router.post("/api/ask", response_model=AskAnswer)
-def ask(request: AskRequest, daemon: DaemonOf, user: UserOf) -> AskAnswer | StreamingResponse:
+async def ask(
+    request: AskRequest, daemon: DaemonOf, user: UserOf, call: Request
+) -> AskAnswer | StreamingResponse:
     """Answers a question; the exchange is on disk before the answer is given."""
-    events = daemon.memory.brain.ask(
-        Question(
-            user=user,
-            text=request.question,
-            model=request.model,
-            conversation_id=request.conversation_id,
-            max_tokens=request.max_tokens,
-        )
+    question = Question(
+        user=user,
+        text=request.question,
+        model=request.model,
+        conversation_id=request.conversation_id,
+        max_tokens=request.max_tokens,
+        deadline_s=request.deadline_s,
+        cancelled=(cancelled := threading.Event()),
     )
-    if not request.stream:
-        return next(_answer(event) for event in events if isinstance(event, Answer))
-    # The first event comes before the response does, so that an error before it is a plain problem document.
-    first = next(events)
-    return _EventStream(_stream(first, events))
+    asking = Asking(
+        lambda: daemon.memory.brain.ask(question),
+        cancelled=cancelled,
+        receive=call.receive,
+        threads=call.app.state.ask_threads,
+    )
+    streaming = False
+    try:
+        if request.stream:
+            # The first event comes before the response does, so that an error before it is a plain problem document.
+            response = _EventStream(asking, await anext(asking))
+            streaming = True
+            return response
+        (answer,) = [event async for event in asking if isinstance(event, Answer)]
+        return _answer(answer)
+    finally:
+        if not streaming:
+            await asking.end()
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events. A client that goes away stops the model at once, not when Python collects the stream."""
+    """Server-sent events, each sent when it comes."""
 
-    def __init__(self, events: Generator[str, None, None]) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-        self._events = events
+    def __init__(self, asking: Asking, first: Event) -> None:
+        super().__init__(
+            _stream(first, asking), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+        )
+        self._asking = asking
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (the base's)
         try:
-            await super().__call__(scope, receive, send)
+            with suppress(OSError):  # how some servers say that the client is gone
+                await self.stream_response(send)
         finally:
-            await asyncio.shield(asyncio.to_thread(self._events.close))
+            await self._asking.end()
 
 
-def _stream(first: Event, rest: Iterator[Event]) -> Generator[str, None, None]:
+async def _stream(first: Event, rest: Asking) -> AsyncIterator[str]:
     yield _server_sent(first)
     try:
-        for event in rest:
+        async for event in rest:
             yield _server_sent(event)
     except MemorydError as error:
         yield _error(problem_of(error))
     except Exception:  # the request's boundary: a stream that has begun can only say so in itself
         log.exception("an answer broke off")
         yield _error(BROKEN)
-    finally:
-        # A client that goes away closes this generator; closing the next one stops the model.
-        rest.close()  # type: ignore[attr-defined]
 
 
 def _error(problem: Problem) -> str:
@@ -85,8 +104,9 @@ def _error(problem: Problem) -> str:
 
 
 def _server_sent(event: Event) -> str:
-    if isinstance(event, Token):
-        name, data = "token", json.dumps({"text": event.text}, ensure_ascii=False)
+    if isinstance(event, Token | Thought):
+        name = "token" if isinstance(event, Token) else "thought"
+        data = json.dumps({"text": event.text}, ensure_ascii=False)
     elif isinstance(event, Recalled):
         found = [each.model_dump(mode="json") for each in citations(event.hits)]
         name, data = (
@@ -101,6 +121,8 @@ def _server_sent(event: Event) -> str:
 def _answer(event: Answer) -> AskAnswer:
     return AskAnswer(
         answer=event.text,
+        thought=event.thought,
+        finish=event.finish.value if event.finish else None,
         model=event.model,
         conversation_id=event.conversation_id,
         identity_version=event.identity_version,

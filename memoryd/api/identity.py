@@ -24,21 +24,21 @@ def identity(daemon: DaemonOf, _user: UserOf) -> IdentityView:
     latest = daemon.loop.identity()
     if latest is None:
         raise NotReadyError("The first replay has not ended yet; try again in a moment.")
-    return identity_view(latest)
+    return identity_view(latest, daemon)
 
 
 @router.get("/api/identity/{version}")
 def identity_version(
     version: Annotated[int, Path(ge=0, le=2**63 - 1)], daemon: DaemonOf, _user: UserOf
 ) -> IdentityView:
-    """One version; it never changes."""
+    """One version; its text never changes."""
     row = daemon.ledger.identities.get(version)
     if row is None:
         latest = daemon.loop.identity()
         raise NotFoundError(
             f"There is no identity {version}; the newest is {latest.version if latest else 0}."
         )
-    return identity_view(row)
+    return identity_view(row, daemon)
 
 
 @router.post("/api/replay")

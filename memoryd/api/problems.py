@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from memoryd.errors import MemorydError
+from memoryd.errors import BusyError, MemorydError
 from memoryd_client.models import Problem
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = "2"
+# What loads takes a moment more; a model that is busy says itself when to come back.
+RETRY_AFTER_S = 2.0
 BROKEN = Problem(
     title="memoryd failed",
     status=HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -41,9 +43,11 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-def answer(problem: Problem) -> JSONResponse:
-    """A problem document as a response."""
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+def answer(problem: Problem, *, retry_after_s: float = RETRY_AFTER_S) -> JSONResponse:
+    """A problem document as a response; with 503 goes when to try again, in whole seconds, rounded up."""
+    headers: dict[str, str] = {}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
@@ -54,7 +58,8 @@ def answer(problem: Problem) -> JSONResponse:
 async def _on_memoryd_error(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MemorydError):
         raise error
-    return answer(problem_of(error))
+    after = error.retry_after_s if isinstance(error, BusyError) else RETRY_AFTER_S
+    return answer(problem_of(error), retry_after_s=after)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from memoryd import __version__
 from memoryd.api import ask, conversations, health, identity, search, status, verify
+from memoryd.api.asking import ask_threads
 from memoryd.api.gate import Gate
 from memoryd.api.problems import add_problem_handlers
 from memoryd.config import load_config
@@ -58,6 +59,7 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
+    app.state.ask_threads = ask_threads()
     app.add_middleware(Gate)
     add_problem_handlers(app)
     for part in (health, ask, search, conversations, identity, status, verify):

@@ -97,8 +97,9 @@ def _proof(proof: Proof) -> ErasureProof:
     )
 
 
-def identity_view(row: IdentityRow) -> IdentityView:
-    """An identity version."""
+def identity_view(row: IdentityRow, daemon: Daemon) -> IdentityView:
+    """An identity version, and which one each model holds."""
+    held = [generator.status() for generator in daemon.generators.values()]
     return IdentityView(
         version=row.version,
         digest=row.digest,
@@ -106,6 +107,7 @@ def identity_view(row: IdentityRow) -> IdentityView:
         tokens=row.tokens,
         missing=list(row.missing),
         text=row.text,
+        models={status.name: status.identity for status in held},
     )
 
 

@@ -23,7 +23,17 @@ from memoryd.cli.connect import find_daemon
 from memoryd.cli.failures import explain
 from memoryd.cli.serve import serve
 from memoryd.errors import MemorydError, ReplayError
-from memoryd_client import AskAnswer, AskEvent, Client, ClientError, NotReadyError, Recalled, Token
+from memoryd_client import (
+    AskAnswer,
+    AskEvent,
+    BusyError,
+    Client,
+    ClientError,
+    NotReadyError,
+    Recalled,
+    Thought,
+    Token,
+)
 from memoryd_client.models import FileState
 
 DIFFERS = 12  # `verify` found a difference; the codes of errors are in `memoryd.errors`
@@ -99,6 +109,9 @@ def ask(
     *,
     model: Annotated[str | None, typer.Option(help="A model's name (see `memoryd status`).")] = None,
     conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Seconds until the answer must be done.")
+    ] = None,
     url: Url = None,
     config: ConfigFile = None,
     as_json: Json = False,
@@ -106,10 +119,14 @@ def ask(
     """Ask a question; see its answer and memories."""
     with connected(url, config) as client:
         if as_json:
-            show_json(client.ask(question, model=model, conversation_id=conversation))
+            show_json(client.ask(question, model=model, conversation_id=conversation, deadline_s=deadline))
             return
         try:
-            answer = follow(client.ask_stream(question, model=model, conversation_id=conversation))
+            answer = follow(
+                client.ask_stream(question, model=model, conversation_id=conversation, deadline_s=deadline)
+            )
+        except BusyError:
+            raise
         except NotReadyError:
             render.models(render.Page(stderr=True), client.ready().models)
             raise
@@ -336,6 +353,8 @@ def follow(events: Iterator[AskEvent]) -> AskAnswer:
                     case Recalled():
                         words = f"{len(event.citations)} memories found; waiting for the first word"
                         progress.update(progress.task_ids[0], description=words)
+                    case Thought():
+                        progress.update(progress.task_ids[0], description="Thinking")
                     case Token():
                         progress.stop()
                         typer.echo(render.clean(event.text), nl=False)

@@ -50,12 +50,12 @@ class _Candidate:
 @app.command("plan", cls=Command)
 def plan_models(*, config: ConfigFile = None, as_json: Json = False) -> None:
     """Show what the models would take; load nothing. Exit code 1 where the default one can't be loaded."""
-    from memoryd.daemon import language_models
+    from memoryd.language_models import local_models
 
     loaded = load_config(config, to_run=False).config
     candidates = [
         _candidate(name, family, settings, default=name == loaded.llm.default)
-        for name, (family, settings) in language_models(loaded).items()
+        for name, (family, settings) in local_models(loaded).items()
     ]
     readable = [(each.name, each.settings, each.info) for each in candidates if each.info]
     made = plan(readable, device_now())

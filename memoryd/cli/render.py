@@ -100,6 +100,8 @@ def memories(page: Page, answer: AskAnswer) -> None:
     page.say()
     if answer.degraded:
         page.block(f"Recall was degraded: {answer.degraded}", style="yellow")
+    if answer.finish == "length":
+        page.say("The answer was cut off where it was as long as it may be (max_tokens).", style="yellow")
     if answer.note:
         page.block(answer.note, style="yellow")
     seconds = answer.timings.total_ms / 1000

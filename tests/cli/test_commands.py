@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from memoryd.errors import ConfigError, NoModelError, NotFoundError, NotRunningError, ReplayError
+from memoryd.errors import (
+    BusyError,
+    ConfigError,
+    NoModelError,
+    NotFoundError,
+    NotRunningError,
+    ReplayError,
+    TooSlowError,
+)
 from memoryd.ledger import FileState as State
 from memoryd_client import (
     AskAnswer,
@@ -118,6 +126,36 @@ def test_ask_before_a_model_is_ready_lists_the_models(
     assert result.stdout == ""
     assert "mixtral            loading  mixtral  12 of 26 GB" in result.stderr
     assert result.stderr.endswith("mixtral is loading.\n")
+
+
+def test_ask_gives_its_answer_a_deadline(daemon: FakeDaemon, memoryd: Memoryd, answer: AskAnswer) -> None:
+    late = Problem(title="t", status=504, detail="The answer took too long.", code="too_slow")
+    daemon.stream(
+        "POST /api/ask", [("thought", {"text": "흠"}), ("token", {"text": "모델"}), ("error", late)]
+    )
+
+    result = memoryd("ask", "?", "--deadline", "2.5")
+
+    assert daemon.requests[0].body == {"question": "?", "deadline_s": 2.5, "stream": True}
+    assert result.exit_code == TooSlowError.exit_code
+    assert (result.stdout, result.stderr) == ("모델\n", "The answer took too long.\n")
+
+
+def test_ask_of_a_busy_model_says_only_that(daemon: FakeDaemon, memoryd: Memoryd) -> None:
+    busy = Problem(title="t", status=503, detail="6 are answered and 32 wait.", code="busy")
+    daemon.problem("POST /api/ask", busy, retry_after=8)
+
+    result = memoryd("ask", "?")
+
+    assert result.exit_code == BusyError.exit_code
+    assert result.stderr == "6 are answered and 32 wait.\n"
+    assert len(daemon.requests) == 1
+
+
+def test_ask_says_that_an_answer_was_cut_off(daemon: FakeDaemon, memoryd: Memoryd, answer: AskAnswer) -> None:
+    stream(daemon, answer.model_copy(update={"finish": "length"}), "음")
+
+    assert "cut off" in memoryd("ask", "?").stdout
 
 
 def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(

@@ -70,12 +70,13 @@ def test_ask_sends_the_question_and_reads_the_answer(
 ) -> None:
     daemon.answer("POST /api/ask", answer)
 
-    assert client.ask("모델 파일은 어디?", model="bundled", max_tokens=9) == answer
+    assert client.ask("모델 파일은 어디?", model="bundled", max_tokens=9, deadline_s=2.5) == answer
     assert daemon.requests[0].token == "secret"
     assert daemon.requests[0].body == {
         "question": "모델 파일은 어디?",
         "model": "bundled",
         "max_tokens": 9,
+        "deadline_s": 2.5,
         "stream": False,
     }
 
@@ -332,6 +333,8 @@ def test_a_token_that_can_not_be_sent_is_refused(token: str) -> None:
 def test_a_request_that_can_not_be_right_is_not_sent(daemon: FakeDaemon, client: Client) -> None:
     with pytest.raises(InvalidRequestError, match="question"):
         client.ask("")
+    with pytest.raises(InvalidRequestError, match="deadline_s"):
+        client.ask("?", deadline_s=0)
     with pytest.raises(InvalidRequestError, match="k: "):
         client.search("x", k=0)
     with pytest.raises(InvalidRequestError, match="turns"):

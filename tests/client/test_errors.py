@@ -4,11 +4,13 @@ import pytest
 
 from memoryd_client import (
     BadRequestError,
+    BusyError,
     ClientError,
     NotFoundError,
     NotReadyError,
     Problem,
     ProblemError,
+    TooSlowError,
     UnauthorizedError,
     _errors,
 )
@@ -22,6 +24,7 @@ from memoryd_client._errors import problem_error
         (404, NotFoundError),
         (422, BadRequestError),
         (503, NotReadyError),
+        (504, TooSlowError),
         (500, ProblemError),
         (418, ProblemError),
     ],
@@ -31,6 +34,13 @@ def test_a_problem_becomes_the_error_of_its_status(status: int, kind: type[Probl
 
     assert type(error) is kind
     assert str(error) == "Words for people."
+
+
+def test_a_full_queue_is_told_from_a_part_that_loads() -> None:
+    busy = Problem(title="t", status=503, detail="32 wait.", code="busy")
+
+    assert type(problem_error(busy, retry_after=8)) is BusyError
+    assert problem_error(busy, retry_after=8).retry_after == 8
 
 
 def test_every_error_stands_in_the_tree_that_the_docstring_draws() -> None:

@@ -12,6 +12,7 @@ from memoryd_client import (
     NotReadyError,
     Problem,
     Recalled,
+    Thought,
     Token,
     UnexpectedAnswerError,
 )
@@ -59,6 +60,7 @@ def test_an_ask_stream_yields_what_was_recalled_the_tokens_and_the_answer(answer
     citation = answer.citations[0].model_dump_json()
     data = (
         f'event: recall\ndata: {{"degraded": null, "citations": [{citation}]}}\n\n'
+        'event: thought\ndata: {"text": "흠"}\n\n'
         'event: token\ndata: {"text": "모델"}\n\n'
         "event: mood\ndata: something newer\n\n"
         f"event: done\ndata: {answer.model_dump_json()}\n\n"
@@ -67,7 +69,8 @@ def test_an_ask_stream_yields_what_was_recalled_the_tokens_and_the_answer(answer
     events = list(stream.feed(data.encode()))
     stream.close()
 
-    assert events == [Recalled(degraded=None, citations=answer.citations), Token(text="모델"), answer]
+    recalled = Recalled(degraded=None, citations=answer.citations)
+    assert events == [recalled, Thought(text="흠"), Token(text="모델"), answer]
 
 
 def test_an_error_event_raises_the_problem_that_it_carries(loading: Problem) -> None:

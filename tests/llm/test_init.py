@@ -11,8 +11,13 @@ import llm
 
 def test_the_public_surface() -> None:
     assert llm.__all__ == [
+        "BadGrammarError",
+        "DeadlineError",
+        "Engine",
+        "Finish",
         "GenerateRequest",
         "Generator",
+        "Identity",
         "Message",
         "ModelError",
         "ModelNotReadyError",
@@ -20,8 +25,13 @@ def test_the_public_surface() -> None:
         "ModelStatus",
         "Piece",
         "PromptTooLongError",
+        "QueueFullError",
+        "RemoteSettings",
+        "Sampling",
         "State",
+        "TokenLogprob",
         "Usage",
+        "make_remote",
         "make_runner",
     ]
     assert all(hasattr(llm, name) for name in llm.__all__)
@@ -48,7 +58,7 @@ def test_an_unknown_family_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_importing_it_is_cheap() -> None:
-    code = "import sys, llm; print(sorted({'llama_cpp', 'numpy', 'jinja2'} & set(sys.modules)))"
+    code = "import sys, llm; print(sorted({'llama_cpp', 'numpy', 'jinja2', 'httpx'} & set(sys.modules)))"
     root = Path(llm.__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

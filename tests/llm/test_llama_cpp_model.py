@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from llm.llama_cpp_model import WORD_JOINER, LlamaCppModel
 
 from llm import GenerateRequest, Message, ModelError, ModelSettings, Piece, PromptTooLongError, State, Usage
 from llm.family import Family
-from llm.llama_cpp_model import WORD_JOINER, LlamaCppModel
 from llm.mixtral_runner import MIXTRAL
 from llm.resident import ResidentModel
 

@@ -11,11 +11,11 @@ from memoryd.testing import FakeClock
 from tests.memoryd.parts import Home, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from memoryd.ledger import ReplayRow, TurnRow
+    from memoryd.ledger import IdentityRow, ReplayRow, TurnRow
 
 LIMIT_S = 20.0
 
@@ -30,12 +30,19 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home.ledger.close()
 
 
-def _loop(home: Home, clock: FakeClock | None = None) -> BootMemoryLoop:
+def _loop(
+    home: Home,
+    clock: FakeClock | None = None,
+    *,
+    owners: Sequence[str] = ("", "jihun"),
+    adopted: Callable[[IdentityRow], None] = lambda _identity: None,
+) -> BootMemoryLoop:
     return BootMemoryLoop(
         ledger=home.ledger,
         manifest=home.manifest,
-        owners=("", "jihun"),
+        owners=owners,
         budget=500,
+        adopted=adopted,
         clock=clock or FakeClock(),
     )
 
@@ -67,6 +74,27 @@ def test_a_replay_of_the_same_memories_keeps_the_identity(home: Home) -> None:
     assert [row.trigger for row in home.ledger.identities.replays()] == ["schedule", "boot"]
 
 
+def test_each_identity_that_comes_into_force_is_told_once(home: Home) -> None:
+    adopted: list[IdentityRow] = []
+    loop = _loop(home, adopted=adopted.append)
+    assert loop.adopt() is None
+    loop.replay("boot")
+    loop.replay("schedule")
+    home.remember("day0311/b.jsonl", line("수영을 시작했다."))
+    loop.replay("now")
+    assert [each.version for each in adopted] == [1, 2]
+    assert adopted[-1] == loop.identity()
+
+
+def test_a_start_tells_of_the_identity_that_is_stored(home: Home) -> None:
+    _loop(home).replay("boot")
+    adopted: list[IdentityRow] = []
+    loop = _loop(home, adopted=adopted.append)
+    assert adopted == []
+    assert loop.adopt() == loop.identity()
+    assert adopted == [loop.identity()]
+
+
 def test_the_identity_stays_over_a_restart(home: Home) -> None:
     before = _loop(home).replay("boot")
     loop = _loop(home)
@@ -93,10 +121,7 @@ def test_a_changed_manifest_makes_the_next_identity(home: Home) -> None:
 def test_the_origins_own_memories_belong_to_the_identity_and_nobody_elses(home: Home) -> None:
     home.remember("day0311/jihun/b.jsonl", line("수영을 시작했다."))
     assert _loop(home).replay("boot").turns == 2
-    other = BootMemoryLoop(
-        ledger=home.ledger, manifest=home.manifest, owners=("",), budget=500, clock=FakeClock()
-    )
-    assert other.replay("boot").turns == 1
+    assert _loop(home, owners=("",)).replay("boot").turns == 1
 
 
 def _refuse(owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from memoryd.config import Config, flat, load_config
+from memoryd.config import Config, Model, RemoteModel, flat, load_config
 from memoryd.errors import ConfigError
 
 REPO_FILE = Path(__file__).parents[2] / "config.toml"
@@ -49,6 +49,12 @@ def plain(tree: dict[str, Any]) -> dict[str, object]:
 
 def defaults() -> dict[str, object]:
     return {key: str(value) if isinstance(value, Path) else value for key, value in flat(Config()).items()}
+
+
+def gguf(config: Config, name: str) -> Model:
+    model = config.models[name]
+    assert isinstance(model, Model)
+    return model
 
 
 # What the repository's config.toml says
@@ -156,7 +162,7 @@ def test_relative_paths_start_at_the_files_folder_and_absolute_ones_stay(
     config = load_config(file, {}).config
     assert config.paths.state == home / "deep/state"
     assert config.paths.models == Path("/models")
-    assert config.models["llama"].path == home / "gguf/l.gguf"
+    assert gguf(config, "llama").path == home / "gguf/l.gguf"
 
 
 # Models
@@ -164,14 +170,14 @@ def test_relative_paths_start_at_the_files_folder_and_absolute_ones_stay(
 
 def test_a_models_path_is_set_by_the_environment_and_its_family_stays(home: Path) -> None:
     loaded = load_config(write(home, ""), {"MEMORYD_MODELS__LLAMA__PATH": "/srv/l.gguf"})
-    llama = loaded.config.models["llama"]
+    llama = gguf(loaded.config, "llama")
     assert (llama.family, llama.path) == ("llama", Path("/srv/l.gguf"))
     assert loaded.origins["models.llama.path"] == "MEMORYD_MODELS__LLAMA__PATH"
 
 
 def test_the_environment_outdoes_the_file_for_one_key_of_a_model(home: Path) -> None:
     file = write(home, '[models.llama]\nfamily = "deepseek"\npath = "/a.gguf"\n')
-    model = load_config(file, {"MEMORYD_MODELS__LLAMA__PATH": "/b.gguf"}).config.models["llama"]
+    model = gguf(load_config(file, {"MEMORYD_MODELS__LLAMA__PATH": "/b.gguf"}).config, "llama")
     assert (model.family, model.path) == ("deepseek", Path("/b.gguf"))
 
 
@@ -183,7 +189,51 @@ def test_a_file_that_names_one_model_keeps_the_others(home: Path) -> None:
 def test_a_model_of_an_unknown_family_is_named_with_the_known_ones(home: Path) -> None:
     said = complaint(home, '[models.night]\nfamily = "gpt"\npath = "/n.gguf"\n')
     assert said.startswith(f"{home / 'config.toml'}: models.night.family: ")
-    assert "'mixtral', 'llama' or 'deepseek'" in said
+    assert "'mixtral', 'llama', 'deepseek', 'remote'; it is 'gpt'" in said
+
+
+def test_a_model_on_a_server_has_an_address_and_keeps_its_key_to_itself(home: Path) -> None:
+    text = '[models.big]\nfamily = "remote"\nurl = "http://10.0.0.5:8000"\n'
+    loaded = load_config(write(home, text), {"MEMORYD_MODELS__BIG__API_KEY": "geheim"})
+    big = loaded.config.models["big"]
+    assert isinstance(big, RemoteModel)
+    assert (big.url, big.model, big.read_timeout_seconds) == ("http://10.0.0.5:8000", "", 60.0)
+    assert big.api_key.get_secret_value() == "geheim"
+    assert "geheim" not in str(flat(loaded.config))
+    assert loaded.origins["models.big.api_key"] == "MEMORYD_MODELS__BIG__API_KEY"
+
+
+def test_the_environment_alone_moves_a_model_to_a_server(home: Path) -> None:
+    env = {"MEMORYD_MODELS__LLAMA__URL": "http://big:1", "MEMORYD_MODELS__LLAMA__FAMILY": "remote"}
+    assert isinstance(load_config(write(home, ""), env).config.models["llama"], RemoteModel)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ('family = "remote"\napi_key = "geheim"', "url", "it is missing"),
+        ('family = "remote"\nurl = "10.0.0.5"', "url", "pattern"),
+        (
+            'family = "remote"\nurl = "http://big"\npath = "x.gguf"',
+            "path",
+            "has a url, one in a file has a path",
+        ),
+        (
+            'family = "llama"\npath = "x.gguf"\nurl = "http://big"',
+            "url",
+            "has a url, one in a file has a path",
+        ),
+        ('family = "llama"', "path", "it is missing"),
+        ('api_key = "geheim"', "family", "it is missing"),
+        ('family = "remote"\nurl = "http://big"\nkey = "x"', "key", "no such key"),
+        ('family = "remote"\nurl = "http://big"\napi_key = ["geheim"]', "api_key", "hidden here"),
+    ],
+)
+def test_a_models_fault_names_the_key_and_no_secret(home: Path, text: str, key: str, said: str) -> None:
+    complained = complaint(home, f"[models.big]\n{text}\n")
+    assert f": models.big.{key}: " in complained
+    assert said in complained
+    assert "geheim" not in complained
 
 
 def test_a_cache_holds_one_context_at_least(home: Path) -> None:
@@ -353,7 +403,7 @@ def test_a_home_folder_in_a_path_is_the_users(home: Path) -> None:
     (home / "config.toml").write_text(
         '[models.llama]\nfamily = "llama"\npath = "~/x.gguf"\n', encoding="utf-8"
     )
-    assert load_config(home / "config.toml", {}).config.models["llama"].path == Path.home() / "x.gguf"
+    assert gguf(load_config(home / "config.toml", {}).config, "llama").path == Path.home() / "x.gguf"
 
 
 def test_a_client_needs_no_memory_folder(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 from llm import ModelSettings
 from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Paths
-from memoryd.daemon import Daemon, language_models
+from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
+from memoryd.language_models import local_models
+from memoryd.testing import FakeGenerator
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
         fewer_gpu_layers=True,
         threads=2,
     )
-    models = language_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
+    models = local_models(Config(paths=Paths(state=tmp_path, models=tmp_path), llm=llm))
     assert list(models) == ["bundled", "deepseek", "mixtral", "llama"]
     family, settings = models["deepseek"]
     assert family == "deepseek"
@@ -53,7 +55,7 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
 
 
 def test_no_model_where_they_are_switched_off() -> None:
-    assert language_models(Config(llm=Llm(enabled=False))) == {}
+    assert local_models(Config(llm=Llm(enabled=False))) == {}
 
 
 @pytest.fixture
@@ -96,3 +98,18 @@ def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goe
     assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
     assert daemon.ledger.setting(PIPELINE) != "salvaged"
     assert len(tries) == 2
+
+
+def test_the_identity_in_force_is_pinned_in_every_model_at_the_start_and_after_a_replay(
+    daemon: Daemon,
+) -> None:
+    models = [FakeGenerator("one"), FakeGenerator("other")]
+    daemon.generators.update({each.name: each for each in models})
+    daemon.start()
+    until(daemon.answers, PATIENCE_S)
+    until(lambda: daemon.loop.replay("request") and daemon.ledger.files.totals().indexed == 1, PATIENCE_S)
+    identity = daemon.loop.identity()
+    assert identity is not None
+    for each in models:
+        assert [pinned.version for pinned in each.pinned] == list(range(1, identity.version + 1))
+        assert (each.pinned[-1].text, each.pinned[-1].speaker) == (identity.text, "에코")

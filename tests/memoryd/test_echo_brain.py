@@ -1,23 +1,46 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from llm import GenerateRequest, Message, ModelError, Piece, PromptTooLongError, State
+from llm import (
+    BadGrammarError,
+    DeadlineError,
+    Finish,
+    GenerateRequest,
+    Message,
+    ModelError,
+    Piece,
+    PromptTooLongError,
+    QueueFullError,
+    Sampling,
+    State,
+)
+from memoryd.at_hand import TURNS_LEFT
 from memoryd.echo_brain import (
     BUILT_IN_NOTE,
     MEMORIES_HEADING,
-    TURNS_KEPT,
+    QUESTION_HEADING,
     Answer,
     BrainSettings,
     EchoBrain,
     Question,
     Recalled,
+    Thought,
     Token,
 )
-from memoryd.errors import BadRequestError, MemorydError, ModelFailedError, NoModelError, NotFoundError
+from memoryd.errors import (
+    BadRequestError,
+    BusyError,
+    MemorydError,
+    ModelFailedError,
+    NoModelError,
+    NotFoundError,
+    TooSlowError,
+)
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
 from memoryd.quotes import Quotes
@@ -31,6 +54,7 @@ if TYPE_CHECKING:
 
     from memoryd.echo_brain import Event
 
+WHERE = "두부는 어디에서 자?"
 CAT = "두부는 지붕 위에서 잠을 자는 회색 고양이야."
 IDENTITY = IdentityRow(
     version=7, digest="d", created_at=FakeClock().now(), tokens=4, missing=(), text="나는 에코다.\n"
@@ -99,11 +123,17 @@ def _system(generator: FakeGenerator) -> str:
     return first.text
 
 
+def _read(question: str, *memories: str) -> str:
+    """A question as the model reads it."""
+    above = [f"[2026-03-10 · day0310/cat.jsonl]\n지훈: {each}" for each in memories]
+    return "\n\n".join([MEMORIES_HEADING, *above, f"{QUESTION_HEADING}\n{question}"])
+
+
 # An answer.
 
 
 def test_an_answer_comes_as_recalled_then_tokens_then_the_whole(home: Home, llama: FakeGenerator) -> None:
-    recalled, *tokens, answer = Being(home, llama).ask("두부는 어디에서 자?")
+    recalled, *tokens, answer = Being(home, llama).ask(WHERE)
     assert isinstance(recalled, Recalled)
     assert [CAT in hit.passage.text for hit in recalled.hits] == [True]
     assert all(isinstance(each, Token) for each in tokens)
@@ -116,15 +146,17 @@ def test_an_answer_comes_as_recalled_then_tokens_then_the_whole(home: Home, llam
     assert 0 < answer.first_token_ms <= answer.total_ms
 
 
-def test_the_prompt_is_identity_then_memories_then_the_question(home: Home, llama: FakeGenerator) -> None:
-    Being(home, llama).ask("두부는 어디에서 자?")
+def test_the_prompt_is_the_identity_then_the_memories_with_the_question(
+    home: Home, llama: FakeGenerator
+) -> None:
+    Being(home, llama).ask(WHERE)
     (request,) = llama.requests
-    system = _system(llama)
-    assert system.startswith(IDENTITY.text)
-    assert system.index(MEMORIES_HEADING) < system.index(f"day0310/cat.jsonl]\n지훈: {CAT}")
-    assert request.messages[0].speaker == "에코"
-    assert request.messages[1:] == (Message(role="user", speaker="jihun", text="두부는 어디에서 자?"),)
-    assert (request.max_tokens, request.temperature, request.choices) == (100, 0.0, ())
+    assert request.messages == (
+        Message(role="system", speaker="에코", text=IDENTITY.text),
+        Message(role="user", speaker="jihun", text=_read(WHERE, CAT)),
+    )
+    assert (request.max_tokens, request.sampling, request.choices) == (100, Sampling(temperature=0.0), ())
+    assert (request.user, request.conversation, request.deadline_s) == ("jihun", "jihun/c1", None)
 
 
 def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
@@ -144,7 +176,7 @@ def test_a_question_may_set_its_longest_answer(home: Home, llama: FakeGenerator)
 
 def test_a_broken_index_is_told_with_the_answer(home: Home, llama: FakeGenerator) -> None:
     home.index.broken = True
-    recalled, *_, answer = Being(home, llama).ask("두부는 어디에서 자?")
+    recalled, *_, answer = Being(home, llama).ask(WHERE)
     assert isinstance(recalled, Recalled)
     assert isinstance(answer, Answer)
     assert recalled.degraded
@@ -153,7 +185,7 @@ def test_a_broken_index_is_told_with_the_answer(home: Home, llama: FakeGenerator
 
 def test_a_quoting_model_is_given_sentences_to_choose_from(home: Home) -> None:
     bundled = FakeGenerator("bundled", quotes=True)
-    answer = Being(home, bundled, default="bundled").ask("두부는 어디에서 자?")[-1]
+    answer = Being(home, bundled, default="bundled").ask(WHERE)[-1]
     assert isinstance(answer, Answer)
     assert bundled.requests[-1].choices == (CAT,)
     assert (answer.text, answer.note) == (CAT, BUILT_IN_NOTE)
@@ -167,30 +199,85 @@ def _history(generator: FakeGenerator) -> list[tuple[str, str, str]]:
 
 
 EXPECTED_HISTORY = [
-    ("user", "jihun", "두부는 어디에서 자?"),
+    ("user", "jihun", _read(WHERE, CAT)),
     ("assistant", "에코", "지붕 위에서 자."),
     ("user", "jihun", "왜?"),
 ]
 
 
-def test_a_conversation_goes_on(home: Home, llama: FakeGenerator) -> None:
+def _forget_the_cat(being: Being) -> None:
+    being.home.ledger.files.remove("day0310/cat.jsonl")
+
+
+def test_a_conversation_goes_on_from_the_prompt_before_word_for_word(
+    home: Home, llama: FakeGenerator
+) -> None:
+    """What the model has read is in its cache, and only what is new has to be computed."""
     being = Being(home, llama)
-    being.ask("두부는 어디에서 자?")
+    being.ask(WHERE)
+    _forget_the_cat(being)
     being.ask("왜?")
     assert _history(llama) == EXPECTED_HISTORY
+    first, second = llama.requests
+    assert second.messages[: len(first.messages)] == first.messages
 
 
-def test_a_conversation_goes_on_after_a_restart(home: Home, llama: FakeGenerator) -> None:
-    Being(home, llama).ask("두부는 어디에서 자?")
+def test_a_memory_that_the_conversation_shows_already_is_cited_and_not_shown_again(
+    home: Home, llama: FakeGenerator
+) -> None:
+    being = Being(home, llama)
+    recalled, *_ = being.ask(WHERE)
+    again, *_, answer = being.ask("두부는 지붕 위에서 뭐 해?")
+    assert isinstance(recalled, Recalled)
+    assert isinstance(again, Recalled)
+    assert isinstance(answer, Answer)
+    cat = recalled.hits[0].passage.id
+    assert cat in {hit.passage.id for hit in again.hits}
+    assert cat in {hit.passage.id for hit in answer.hits}
+    assert [CAT in text for _, _, text in _history(llama)] == [True, False, False]
+
+
+def test_a_conversation_goes_on_after_a_restart_as_it_was_said(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    being.ask(WHERE)
+    _forget_the_cat(being)
     Being(home, llama).ask("왜?")
-    assert _history(llama) == EXPECTED_HISTORY
+    assert _history(llama) == [("user", "jihun", WHERE), *EXPECTED_HISTORY[1:]]
+
+
+def test_memories_that_were_read_are_never_written(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    for _ in range(3):
+        being.ask(WHERE)
+    assert {record["text"] for record in being.written()} == {WHERE, "지붕 위에서 자."}
+    assert MEMORIES_HEADING not in " ".join(home.said())
+
+
+def test_a_conversation_too_long_as_it_was_read_is_sent_as_it_was_said_and_goes_on_from_there(
+    home: Home, llama: FakeGenerator
+) -> None:
+    being = Being(home, llama)
+    being.ask(WHERE)
+    _forget_the_cat(being)
+    dog, question = "보리는 마당에서 노는 갈색 강아지야.", "보리는 마당에서 놀아?"
+    home.remember("day0311/dog.jsonl", line(dog, speaker="지훈"))
+    read = _read(question, dog).replace("03-10 · day0310/cat", "03-11 · day0311/dog")
+    plain = [("user", "jihun", WHERE), EXPECTED_HISTORY[1]]
+    needed = [f"{speaker}: {text}" for _, speaker, text in [*plain, ("user", "jihun", read)]]
+    # Ten more: whether a memory stands in the conversation already is known only once its turns are chosen.
+    llama.context_tokens = 100 + 64 + len(" ".join([IDENTITY.text, *needed]).split()) + 10
+    being.ask(question)
+    assert _history(llama) == [*plain, ("user", "jihun", read)]
+    llama.context_tokens = 4096
+    being.ask("왜?")
+    assert _history(llama) == [*plain, ("user", "jihun", read), *EXPECTED_HISTORY[1:]]
 
 
 def test_another_conversation_begins_empty(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    being.ask("두부는 어디에서 자?")
+    being.ask(WHERE)
     being.ask("왜?", conversation_id="c2")
-    assert _history(llama) == EXPECTED_HISTORY[2:]
+    assert _history(llama) == [("user", "jihun", _read("왜?", CAT))]
 
 
 def test_a_question_without_a_conversation_begins_one(home: Home, llama: FakeGenerator) -> None:
@@ -203,22 +290,20 @@ def test_a_question_without_a_conversation_begins_one(home: Home, llama: FakeGen
 
 def test_nobody_goes_on_with_anothers_conversation(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    being.ask("두부는 어디에서 자?")
+    being.ask(WHERE)
     list(being.brain.ask(Question(user=User(id="sumin"), text="왜?", conversation_id="c1")))
-    assert _history(llama) == [("user", "sumin", "왜?")]
+    assert _history(llama) == [("user", "sumin", _read("왜?", CAT))]
 
 
 def test_the_newest_turns_that_fit_are_kept_from_a_question_on(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    for number in range(30):
+    for number in range(12):
         being.ask(f"{number}번째 질문")
-    history = _history(llama)
-    assert len(history) == TURNS_KEPT + 1
-    assert history[0] == ("user", "jihun", "19번째 질문")
-    llama.context_tokens = 100 + 64 + len(_system(llama).split()) + 20
+    assert len(_history(llama)) == 11 * 2 + 1
+    llama.context_tokens = 100 + 64 + len(IDENTITY.text.split()) + 80
     being.ask("마지막 질문")
     history = _history(llama)
-    assert 1 < len(history) < TURNS_KEPT
+    assert 1 < len(history) < TURNS_LEFT
     assert history[0][0] == "user"
 
 
@@ -227,13 +312,13 @@ def test_the_newest_turns_that_fit_are_kept_from_a_question_on(home: Home, llama
 
 def test_an_exchange_is_written_once_with_what_it_was_built_from(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    recalled, *_ = being.ask("두부는 어디에서 자?")
+    recalled, *_ = being.ask(WHERE)
     assert isinstance(recalled, Recalled)
     question, answer = being.written()
     assert [question[key] for key in ("role", "speaker", "text", "conversation")] == [
         "user",
         "jihun",
-        "두부는 어디에서 자?",
+        WHERE,
         "c1",
     ]
     assert "citations" not in question
@@ -246,15 +331,13 @@ def test_an_exchange_is_written_once_with_what_it_was_built_from(home: Home, lla
 
 @pytest.mark.parametrize(
     ("erased", "kept"),
-    [("elsewhere", ["두부는 어디에서 자?"]), ("c1", []), (None, ["두부는 어디에서 자?", "지붕 위에서 자."])],
+    [("elsewhere", [WHERE]), ("c1", []), (None, [WHERE, "지붕 위에서 자."])],
 )
 def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
     home: Home, llama: FakeGenerator, erased: str | None, kept: list[str]
 ) -> None:
     being = Being(home, llama)
-    events = being.brain.ask(
-        Question(user=User(id="jihun"), text="두부는 어디에서 자?", conversation_id="c1")
-    )
+    events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE, conversation_id="c1"))
     next(events)
     if erased:
         being.brain._journal.note_erased(erased)
@@ -267,50 +350,64 @@ def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
 
 def test_a_conversation_that_is_forgotten_is_not_at_hand(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    being.ask("두부는 어디에서 자?")
+    being.ask(WHERE)
     home.ledger.files.remove(being.saved[0])
+    _forget_the_cat(being)
     being.brain.forget("c1")
     being.ask("그럼 낮에는?")
     assert [message.text for message in llama.requests[-1].messages[1:]] == ["그럼 낮에는?"]
 
 
+def test_after_an_erasure_no_conversation_shows_what_it_was_read_with(
+    home: Home, llama: FakeGenerator
+) -> None:
+    being = Being(home, llama)
+    being.ask(WHERE)
+    _forget_the_cat(being)
+    being.brain.forget("cat")
+    being.ask("왜?")
+    assert _history(llama) == [("user", "jihun", WHERE), *EXPECTED_HISTORY[1:]]
+
+
 def test_an_answer_is_not_recalled_beside_its_sources(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    being.ask("두부는 어디에서 자?")
-    recalled, *_ = being.ask("두부는 어디에서 자?", conversation_id="c2")
+    being.ask(WHERE)
+    recalled, *_ = being.ask(WHERE, conversation_id="c2")
     assert isinstance(recalled, Recalled)
     assert [hit.passage.path for hit in recalled.hits] == ["day0310/cat.jsonl"]
 
 
 def test_closing_early_stops_the_model_and_keeps_what_was_said(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    events = being.brain.ask(Question(user=User(id="jihun"), text="두부는 어디에서 자?"))
+    events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE))
     assert [type(next(events)) for _ in range(3)] == [Recalled, Token, Token]
     events.close()  # type: ignore[attr-defined]
     assert llama.closed_early
-    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?", "지붕 위에서"]
+    assert [record["text"] for record in being.written()] == [WHERE, "지붕 위에서"]
     assert len(being.saved) == 1
 
 
 def test_closing_before_the_first_token_keeps_the_question(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
-    events = being.brain.ask(Question(user=User(id="jihun"), text="두부는 어디에서 자?"))
+    events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE))
     next(events)
     events.close()  # type: ignore[attr-defined]
-    assert llama.requests == []
-    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?"]
+    (request,) = llama.requests
+    assert request.cancelled is not None
+    assert request.cancelled.is_set()
+    assert [record["text"] for record in being.written()] == [WHERE]
 
 
 def test_what_a_model_said_before_it_failed_is_kept(home: Home) -> None:
     class Failing(FakeGenerator):
-        def _pieces(self, answer: str) -> Iterator[Piece]:
-            yield Piece(text=answer.split(" ", maxsplit=1)[0])
+        def _pieces(self, _request: GenerateRequest) -> Iterator[Piece]:
+            yield Piece(text="지붕")
             raise ModelError("llama ran out of memory")
 
     being = Being(home, Failing("llama", answer="지붕 위에서 자."))
     with pytest.raises(ModelFailedError, match="out of memory"):
-        being.ask("두부는 어디에서 자?")
-    assert [record["text"] for record in being.written()] == ["두부는 어디에서 자?", "지붕"]
+        being.ask(WHERE)
+    assert [record["text"] for record in being.written()] == [WHERE, "지붕"]
 
 
 def test_a_question_too_long_for_the_model_is_told_what_to_do(home: Home) -> None:
@@ -320,9 +417,92 @@ def test_a_question_too_long_for_the_model_is_told_what_to_do(home: Home) -> Non
 
     being = Being(home, Short("llama"))
     with pytest.raises(BadRequestError, match=r"100 tokens.*Ask in fewer words"):
-        being.ask("두부는 어디에서 자?")
+        being.ask(WHERE)
     # It will be put in other words; kept, it would stand in the history once for each try.
     assert being.written() == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (QueueFullError("llama: 32 wait.", retry_after_s=7.5), BusyError),
+        (BadGrammarError("root: no such rule."), BadRequestError),
+    ],
+)
+def test_a_question_that_a_model_refuses_is_refused_before_anything_comes_and_not_kept(
+    home: Home, raised: ModelError, expected: type[MemorydError]
+) -> None:
+    class Refusing(FakeGenerator):
+        def generate(self, _request: GenerateRequest) -> Iterator[Piece]:
+            raise raised
+
+    being = Being(home, Refusing("llama"))
+    with pytest.raises(expected) as told:
+        next(being.brain.ask(Question(user=User(id="jihun"), text=WHERE)))
+    assert str(raised) in str(told.value)
+    assert getattr(told.value, "retry_after_s", 7.5) == 7.5
+    assert being.written() == []
+
+
+def test_what_was_said_until_the_deadline_is_kept(home: Home) -> None:
+    class Slow(FakeGenerator):
+        def _pieces(self, _request: GenerateRequest) -> Iterator[Piece]:
+            yield Piece(text="지붕")
+            raise DeadlineError("llama had 3 s.")
+
+    slow = Slow("llama")
+    being = Being(home, slow)
+    with pytest.raises(TooSlowError, match=r"llama had 3 s\. .*is kept"):
+        list(being.brain.ask(Question(user=User(id="jihun"), text=WHERE, deadline_s=3.0)))
+    assert [record["text"] for record in being.written()] == [WHERE, "지붕"]
+    given = slow.requests[0].deadline_s
+    assert given is not None
+    assert 0 < given < 3.0
+
+
+def test_a_deadline_that_recall_has_used_up_asks_no_model(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    with pytest.raises(TooSlowError, match="deadline_s"):
+        list(being.brain.ask(Question(user=User(id="jihun"), text=WHERE, deadline_s=1e-6)))
+    assert llama.requests == []
+    assert [record["text"] for record in being.written()] == [WHERE]
+
+
+def test_a_question_that_is_cancelled_ends_and_keeps_what_was_said(home: Home, llama: FakeGenerator) -> None:
+    being, cancelled = Being(home, llama), threading.Event()
+    events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE, cancelled=cancelled))
+    assert [type(next(events)) for _ in range(2)] == [Recalled, Token]
+    cancelled.set()
+    (answer,) = events
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.finish, answer.saved) == ("지붕", Finish.CANCELLED, True)
+    assert [record["text"] for record in being.written()] == [WHERE, "지붕"]
+
+
+def test_an_answer_says_why_it_ended(home: Home, llama: FakeGenerator) -> None:
+    being = Being(home, llama)
+    *_, whole = being.ask(WHERE)
+    *_, cut = being.brain.ask(Question(user=User(id="jihun"), text=WHERE, max_tokens=2))
+    assert isinstance(whole, Answer)
+    assert isinstance(cut, Answer)
+    assert (whole.finish, cut.finish, cut.text) == (Finish.STOP, Finish.LENGTH, "지붕 위에서")
+    request = llama.requests[0]
+    assert request.cancelled is not None
+    assert not request.cancelled.is_set()
+
+
+def test_a_thought_is_told_apart_and_never_kept(home: Home) -> None:
+    thinking = FakeGenerator("llama", answer="지붕 위에서 자.", thought="고양이는 높은 곳을 좋아하지…")
+    being = Being(home, thinking)
+    recalled, thought, *tokens, answer = being.ask(WHERE)
+    assert isinstance(recalled, Recalled)
+    assert thought == Thought(thinking.thought)
+    assert {type(each) for each in tokens} == {Token}
+    assert isinstance(answer, Answer)
+    assert (answer.thought, answer.text) == (thinking.thought, "지붕 위에서 자.")
+    assert [record["text"] for record in being.written()] == [WHERE, "지붕 위에서 자."]
+    being.ask("왜?")
+    assert all(thinking.thought not in text for _, _, text in _history(thinking))
 
 
 # Who answers.
@@ -374,7 +554,7 @@ def test_a_being_without_models_says_that_they_are_switched_off(home: Home) -> N
 def test_the_bundled_model_stands_in_for_the_default_and_says_so(home: Home, llama: FakeGenerator) -> None:
     llama.state = State.LOADING
     bundled = FakeGenerator("bundled", quotes=True)
-    answer = Being(home, llama, FakeGenerator("mixtral"), bundled).ask("두부는 어디에서 자?")[-1]
+    answer = Being(home, llama, FakeGenerator("mixtral"), bundled).ask(WHERE)[-1]
     assert isinstance(answer, Answer)
     assert answer.model == "bundled"
     assert '"llama" does not answer (llama is loading).' in (answer.note or "")

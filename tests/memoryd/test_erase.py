@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
+from llm import GenerateRequest, Identity
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.config import Paths
@@ -24,7 +25,7 @@ from memoryd.errors import (
 )
 from memoryd.index_keeper import BUILDING, GENERATION, begin_generation
 from memoryd.journal import Journal, Utterance
-from memoryd.ledger import ErasureState, Ledger
+from memoryd.ledger import ErasureState, IdentityRow, Ledger
 from memoryd.testing import FakeClock, FakeGenerator
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
@@ -83,6 +84,7 @@ class Desk:
             manifest=self.home.manifest,
             owners=("", "jihun", "sora"),
             budget=500,
+            adopted=self._pin,
             clock=self.clock,
         )
         self.eraser = Eraser(
@@ -101,6 +103,9 @@ class Desk:
 
     def erase(self, conversation_id: str = "secret", *, user: User = ORIGIN) -> Report:
         return self.eraser.erase(user, conversation_id)
+
+    def _pin(self, identity: IdentityRow) -> None:
+        self.generator.pin(Identity(version=identity.version, text=identity.text))
 
     def held(self) -> bytes:
         """Every byte of state."""
@@ -143,12 +148,29 @@ def test_it_is_taken_out_everywhere_and_the_proof_says_so(desk: Desk) -> None:
 
 
 def test_every_part_that_keeps_something_in_memory_is_told(desk: Desk) -> None:
-    list(desk.generator.generate(cast("Any", type("Request", (), {"choices": ()})())))
+    list(desk.generator.generate(GenerateRequest(messages=())))
     desk.erase()
     assert desk.away.forgotten == ["secret"]
     assert desk.away.noted == [BOTH]
     assert desk.generator.requests == []
     assert desk.journal.erased_since(0) == ["secret"]
+
+
+def test_models_forget_the_identity_that_quoted_it_and_hold_the_next(desk: Desk) -> None:
+    assert [SECRET in each.text for each in desk.generator.pinned] == [True]
+    desk.erase()
+    assert [(each.version, SECRET in each.text) for each in desk.generator.pinned] == [(2, False)]
+
+
+def test_where_the_replay_fails_models_hold_the_old_identity_without_its_quotes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(desk.home.ledger.files, "all_turns", refuse)
+    desk.erase()
+    assert [(each.version, SECRET in each.text) for each in desk.generator.pinned] == [(1, False)]
 
 
 def test_old_identities_lose_their_quotes_and_the_next_one_has_none(desk: Desk) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from llm import ModelNotReadyError, Piece, State
+from llm import Finish, Identity, ModelNotReadyError, Piece, State, Usage
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.config import Config, Llm, Paths
 from memoryd.daemon import Part
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from llm import GenerateRequest
     from memoryd.journal import Utterance
     from memoryd.korean import WordSplitter
+    from memoryd.ledger import IdentityRow
     from memoryd.users import User
 
 LAKE = "day0402/lake.jsonl"
@@ -84,6 +86,7 @@ class StandIn:
             manifest=paths.manifest,
             owners=self.users.origin.owners,
             budget=500,
+            adopted=self._pin,
             clock=self.clock,
         )
         self.loading: str | None = None
@@ -158,6 +161,10 @@ class StandIn:
         """Every line that the journal has written, in order."""
         files = sorted(self.config.paths.memory.glob("day*/origin/*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+
+    def _pin(self, identity: IdentityRow) -> None:
+        for generator in self.generators.values():
+            generator.pin(Identity(version=identity.version, text=identity.text, speaker="에코"))
 
     def _open(self, words: WordSplitter) -> Memory:
         paths = self.config.paths
@@ -246,21 +253,24 @@ class FailingGenerator(FakeGenerator):
         raise ModelNotReadyError("fake ran out of memory; give it a smaller context")
 
 
-class EndlessGenerator(FakeGenerator):
-    """Goes on until it is closed; `closed` says when that was."""
+class PatientGenerator(FakeGenerator):
+    """Says one word, then nothing until its request is cancelled; `cancelled_at` says when that was."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.closed = threading.Event()
+        self.waiting = threading.Event()
+        self.ended = threading.Event()
+        self.cancelled_at = 0.0
 
-    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
-        """The same word, a million times at most."""
-        self.requests.append(request)
-        try:
-            for _ in range(1_000_000):
-                yield Piece(text="음 ")
-        finally:
-            self.closed.set()
+    def _pieces(self, request: GenerateRequest) -> Iterator[Piece]:
+        yield Piece(text="음")
+        self.waiting.set()
+        assert request.cancelled is not None
+        assert request.cancelled.wait(20)
+        self.cancelled_at = time.perf_counter()
+        usage = Usage(prompt_tokens=10, cached_tokens=5, completion_tokens=1)
+        yield Piece(text="", finish=Finish.CANCELLED, usage=usage)
+        self.ended.set()
 
 
 def events(stream: str) -> list[tuple[str, dict[str, Any]]]:

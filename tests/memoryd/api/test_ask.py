@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from llm import State
-from tests.memoryd.api.stand_in import LAKE, EndlessGenerator, FailingGenerator, events
+from llm import DeadlineError, Piece, QueueFullError, State
+from memoryd.testing import FakeGenerator
+from tests.memoryd.api.stand_in import LAKE, FailingGenerator, events
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-    from fastapi.testclient import TestClient
-    from starlette.types import Message
+    from collections.abc import Iterator
 
+    from fastapi.testclient import TestClient
+
+    from llm import GenerateRequest
     from tests.memoryd.api.stand_in import StandIn
 
 QUESTION = "오두막 열쇠는 어디에 뒀지?"
@@ -59,8 +59,10 @@ def test_a_conversation_goes_on_with_what_was_said_in_it(client: TestClient, dae
     for question in (QUESTION, "고마워!"):
         response = client.post("/api/ask", json={"question": question, "conversation_id": "c1"})
         assert response.json()["conversation_id"] == "c1"
-    said = [message.text for message in daemon.generator.requests[-1].messages[1:]]
-    assert said == [QUESTION, daemon.generator.answer, "고마워!"]
+    asked, answered, thanked = daemon.generator.requests[-1].messages[1:]
+    assert asked == daemon.generator.requests[0].messages[1]
+    assert asked.text.endswith(QUESTION)
+    assert (answered.text, thanked.text) == (daemon.generator.answer, "고마워!")
 
 
 def test_max_tokens_reaches_the_model(client: TestClient, daemon: StandIn) -> None:
@@ -127,55 +129,59 @@ def test_a_model_that_fails_midway_is_a_problem_for_a_whole_answer(
     assert daemon.kept()[0]["text"] == QUESTION
 
 
-def test_a_client_that_goes_away_stops_the_model_and_the_question_is_kept(
-    app: FastAPI, daemon: StandIn
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_whose_queue_is_full_says_when_to_come_back(
+    client: TestClient, daemon: StandIn, stream: bool
 ) -> None:
-    endless = EndlessGenerator()
-    daemon.generators["fake"] = endless
+    class Full(FakeGenerator):
+        def generate(self, _request: GenerateRequest) -> Iterator[Piece]:
+            raise QueueFullError("fake answers 6 and 32 wait.", retry_after_s=7.2)
 
-    async def hang_up_at_the_first_word() -> bool:
-        gone = asyncio.Event()
-        body = json.dumps({"question": QUESTION, "stream": True}).encode()
-        requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive() -> Message:
-            if requests:
-                return requests.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Message) -> None:
-            if b"event: token" in message.get("body", b""):
-                gone.set()
-            await asyncio.sleep(0)  # lets the hang-up be heard
-
-        async with app.router.lifespan_context(app):
-            await app(_scope(daemon.token, len(body)), receive, send)
-            return await asyncio.to_thread(endless.closed.wait, 10)
-
-    assert asyncio.run(hang_up_at_the_first_word())
-    asked, answered = daemon.kept()
-    assert asked["text"] == QUESTION
-    assert answered["text"].startswith("음")
+    daemon.generators["fake"] = Full()
+    response = client.post("/api/ask", json={"question": QUESTION, "stream": stream})
+    assert (response.status_code, response.json()["code"]) == (503, "busy")
+    assert response.headers["Retry-After"] == "8"
+    assert "32 wait" in response.json()["detail"]
+    assert daemon.kept() == []
 
 
-def _scope(token: str, length: int) -> dict[str, Any]:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": "/api/ask",
-        "raw_path": b"/api/ask",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [
-            (b"authorization", f"Bearer {token}".encode()),
-            (b"content-type", b"application/json"),
-            (b"content-length", str(length).encode()),
-        ],
-        "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 80),
-        "state": {},
-    }
+class LateGenerator(FakeGenerator):
+    """Says one word, and has no time for another."""
+
+    def _pieces(self, _request: GenerateRequest) -> Iterator[Piece]:
+        yield Piece(text="그건")
+        raise DeadlineError("fake had 9 s.")
+
+
+def test_a_deadline_reaches_the_model_and_a_late_answer_is_504(client: TestClient, daemon: StandIn) -> None:
+    daemon.generators["fake"] = late = LateGenerator()
+    response = client.post("/api/ask", json={"question": QUESTION, "deadline_s": 9})
+    assert (response.status_code, response.json()["code"]) == (504, "too_slow")
+    assert "is kept" in response.json()["detail"]
+    assert 0 < (late.requests[0].deadline_s or 0) < 9
+    assert [turn["text"] for turn in daemon.kept()] == [QUESTION, "그건"]
+
+
+def test_a_late_answer_ends_a_stream_with_the_problem(client: TestClient, daemon: StandIn) -> None:
+    daemon.generators["fake"] = LateGenerator()
+    stream = events(client.post("/api/ask", json={"question": QUESTION, "stream": True}).text)
+    assert [name for name, _ in stream] == ["recall", "token", "error"]
+    assert (stream[-1][1]["status"], stream[-1][1]["code"]) == (504, "too_slow")
+
+
+def test_a_thought_has_its_own_events_and_its_own_field(client: TestClient, daemon: StandIn) -> None:
+    daemon.generators["fake"] = FakeGenerator(answer="우체통 밑.", thought="열쇠는 우체통이었지.")
+    stream = events(client.post("/api/ask", json={"question": QUESTION, "stream": True}).text)
+    assert [name for name, _ in stream] == ["recall", "thought", "token", "token", "done"]
+    assert stream[1][1] == {"text": "열쇠는 우체통이었지."}
+    assert stream[-1][1]["thought"] == "열쇠는 우체통이었지."
+    assert stream[-1][1]["answer"] == "우체통 밑."
+    assert [turn["text"] for turn in daemon.kept()] == [QUESTION, "우체통 밑."]
+
+
+def test_an_answer_that_was_cut_off_says_so(client: TestClient, daemon: StandIn) -> None:
+    whole = client.post("/api/ask", json={"question": QUESTION}).json()
+    daemon.generators["fake"] = FakeGenerator(answer="하나 둘 셋")
+    cut = client.post("/api/ask", json={"question": QUESTION, "max_tokens": 2}).json()
+    assert (whole["finish"], whole["thought"]) == ("stop", None)
+    assert (cut["finish"], cut["answer"]) == ("length", "하나 둘")

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from memoryd.errors import StoreError
+from memoryd.testing import FakeGenerator
 
 if TYPE_CHECKING:
     import pytest
@@ -31,6 +32,7 @@ def test_the_identity_holds_the_manifests_and_its_digest(client: TestClient, dae
     assert "나는 에코다." in seen["text"]
     assert "canoe" in seen["text"]
     assert seen["missing"] == []
+    assert seen["models"] == {"fake": 1}
 
 
 def test_a_missing_manifest_is_named(client: TestClient, daemon: StandIn) -> None:
@@ -45,8 +47,17 @@ def test_an_earlier_version_stays_as_it_was(client: TestClient, daemon: StandIn)
     (daemon.config.paths.manifest / "echo_identity.txt").write_text("나는 메아리다.", encoding="utf-8")
     changed = client.post("/api/replay").json()
     assert (changed["changed"], changed["identity_version"]) == (True, 2)
-    assert client.get("/api/identity/1").json() == first
+    assert first.pop("models") == {"fake": 1}
+    again = client.get("/api/identity/1").json()
+    assert again.pop("models") == {"fake": 2}
+    assert again == first
     assert client.get("/api/identity/2").json() == client.get("/api/identity").json()
+
+
+def test_a_model_that_holds_no_identity_yet_says_so(client: TestClient, daemon: StandIn) -> None:
+    client.post("/api/replay")
+    daemon.generators["slow"] = FakeGenerator("slow")
+    assert client.get("/api/identity").json()["models"] == {"fake": 1, "slow": None}
 
 
 def test_an_unknown_version_is_404_and_the_newest_is_named(client: TestClient) -> None:

@@ -63,6 +63,8 @@ def test_health_and_ready_need_no_token(app: FastAPI, stranger: TestClient) -> N
         ("/api/ask", {}, "question"),
         ("/api/ask", {"question": ""}, "question"),
         ("/api/ask", {"question": "뭐였지?", "max_tokens": 0}, "max_tokens"),
+        ("/api/ask", {"question": "뭐였지?", "deadline_s": 0}, "deadline_s"),
+        ("/api/ask", {"question": "뭐였지?", "deadline_s": 3601}, "deadline_s"),
         ("/api/ask", {"question": "뭐였지?", "conversation_id": "../../etc"}, "conversation_id"),
         ("/api/ask", {"question": "뭐였지?", "user": "someone"}, "user"),
         ("/api/search", {"query": "열쇠", "k": 0}, "k"),

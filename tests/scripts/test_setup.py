@@ -1,0 +1,123 @@
+"""When the set-up compiles llama.cpp, and with what; Python and pip are scripted."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.scripts.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.scripts.conftest import Program
+
+CPU = "-DLLAVA_BUILD=OFF"
+FORCED = "--force-reinstall --no-cache-dir"
+# A virtual environment's python: says that all is well, and writes down what pip is to do with which CMAKE_ARGS.
+PYTHON = """
+case "$*" in
+  *importlib.metadata*) cat "$HOME/installed" 2>/dev/null ;;
+  *" install "*)
+    echo "$* | $CMAKE_ARGS" >>"$HOME/pip"
+    sed -nE 's/^llama-cpp-python==//p' requirements.lock >"$HOME/installed" ;;
+esac
+exit 0
+"""
+
+
+class Setup:
+    """A copy of what the set-up needs, and a scripted virtual environment."""
+
+    def __init__(self, home: Path, path: Path, program: Program) -> None:
+        self.folder = home / "checkout"
+        self.home = home
+        self.path = path
+        self.program = program
+        shutil.copytree(REPOSITORY / "scripts", self.folder / "scripts")
+        for name in ("requirements.lock", "pyproject.toml", "client/pyproject.toml"):
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(REPOSITORY / name, self.folder / name)
+        venv = self.folder / ".venv" / "bin"
+        venv.mkdir(parents=True)
+        program("python", PYTHON).rename(venv / "python")
+        program("true", "exit 0").rename(venv / "memoryd")
+        for compiler in ("c++", "cmake"):
+            program(compiler, "exit 0")
+
+    def run(self, **env: str) -> str:
+        """What it says; `pip()` tells what it did."""
+        (self.home / "pip").unlink(missing_ok=True)
+        surroundings = {"PATH": str(self.path), "HOME": str(self.home), "CUDA_HOME": "/none"} | env
+        done = subprocess.run(
+            [self.path / "bash", self.folder / "scripts" / "setup"],
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    def pip(self) -> list[tuple[str, str]]:
+        """What pip was asked for, and with which CMAKE_ARGS."""
+        file = self.home / "pip"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [(line.partition(" | ")[0], line.partition(" | ")[2]) for line in lines]
+
+    def add_gpu(self) -> None:
+        """Puts a GPU and its compiler into the machine."""
+        self.program("nvidia-smi", 'echo "NVIDIA H200, 9.0"')
+        self.program("nvcc", "echo sm_90")
+
+
+@pytest.fixture
+def setup(tmp_path: Path, path: Path, program: Program) -> Setup:
+    return Setup(tmp_path, path, program)
+
+
+def test_without_a_gpu_pip_s_own_cache_may_serve(setup: Setup) -> None:
+    said = setup.run()
+    assert "no NVIDIA GPU: compiling llama.cpp for the CPU" in said
+    (request, arguments), *_ = setup.pip()
+    assert "-r requirements.lock" in request
+    alone = setup.folder / "scripts" / "llama_cpp_alone.cmake"
+    assert arguments == f"{CPU} -DCMAKE_PROJECT_llama.cpp_INCLUDE={alone}"
+    assert alone.is_file()
+
+
+def test_what_is_done_is_not_done_again(setup: Setup) -> None:
+    setup.run()
+    assert setup.run() == ""
+    assert setup.pip() == []
+
+
+def test_a_gpu_that_comes_later_has_it_compiled_again(setup: Setup) -> None:
+    setup.run()
+    setup.add_gpu()
+    assert "there is an NVIDIA GPU (NVIDIA H200): compiling llama.cpp for it" in setup.run()
+    (request, arguments), *_ = setup.pip()
+    assert FORCED in request
+    assert "-DCMAKE_CUDA_ARCHITECTURES=90-real" in arguments
+    assert setup.run() == ""
+
+
+def test_what_was_asked_for_wins_and_is_kept_to(setup: Setup) -> None:
+    setup.add_gpu()
+    said = setup.run(CMAKE_ARGS="-DGGML_BLAS=ON")
+    assert 'compiling llama.cpp with CMAKE_ARGS="-DGGML_BLAS=ON"' in said
+    assert [arguments for _request, arguments in setup.pip()] == ["-DGGML_BLAS=ON"] * 3
+    assert setup.run() == ""
+    assert "there is an NVIDIA GPU" in setup.run(CMAKE_ARGS="auto")
+    assert FORCED in setup.pip()[0][0]
+    assert setup.run() == ""
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_install(setup: Setup) -> None:
+    (setup.path / "cmake").unlink()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        setup.run()
+    assert "apt-get install cmake" in failed.value.stderr
