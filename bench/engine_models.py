@@ -20,6 +20,7 @@ from llm.mixtral_runner import MIXTRAL
 from llm.resident import ResidentModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -76,11 +77,19 @@ class Prompts:
         """Tokens that every prompt with this identity begins with."""
         return len(self._prompter.identity(Identity(version=0, text=text)))
 
-    def ask(self, identity: str, question: str, *, max_tokens: int, user: str = "") -> Ask:
-        """A question of a user, after the identity where there is one."""
+    def ends(self, token: int) -> bool:
+        """Whether a token ends an answer."""
+        return self._weights.ends(token)
+
+    def text_of(self, tokens: Iterable[int]) -> str:
+        """What tokens say, without a character that they leave unfinished."""
+        return b"".join(map(self._weights.token_bytes, tokens)).decode(errors="ignore")
+
+    def ask(self, identity: str, question: str, *, max_tokens: int, user: str = "", said: str = "") -> Ask:
+        """A question of a user, after the identity where there is one; the answer goes on from what was `said`."""
         system = (Message(role="system", speaker=SPEAKER, text=identity),) if identity else ()
         plain = self._family is PLAIN
-        wording = f"\n\n지훈: {question}\n{SPEAKER}:" if plain else question
+        wording = f"\n\n지훈: {question}\n{SPEAKER}:{said}" if plain else f"{question}{said}"
         request = GenerateRequest(
             messages=(*system, Message(role="user", speaker="지훈", text=wording)),
             max_tokens=max_tokens,
