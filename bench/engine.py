@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import engine_bounds as bounds
 from bench.daemon import MODELS
@@ -29,7 +29,7 @@ from bench.machine import describe_machine
 from llm import Identity, ModelError, ModelSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.engine_clients import Speak
     from bench.engine_models import Ask
@@ -87,9 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def ratios(result: dict[str, dict[str, float]]) -> dict[str, float]:
+def ratios(result: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """How many times better memoryd is than each other server that was measured (1 is the same)."""
-    ours, found = result["memoryd"], {}
+    ours = result["memoryd"]
+    found: dict[str, float] = {}
     if rival := result.get("llama_server"):
         for short, name in (("six_together_p50", "together"), ("six_unwarmed_p50", "together_unwarmed")):
             found[f"{short}_vs_llama_server"] = _times(_p50(rival, name), _p50(ours, "together"))
@@ -122,11 +123,12 @@ def picture(result: dict[str, object]) -> str:
             note="longer is better",
             unit="/s",
             values=tuple(_tps(side) for side in sides.values()),
+            logarithmic=False,
         ),
     ]
     note = (
         f"{result['model']}, identity of {result['identity_tokens']} tokens, "
-        f"{result['threads']} CPU threads, greedy, logarithmic scale"
+        f"{result['threads']} CPU threads, greedy; seconds on a logarithmic scale"
     )
     return draw("One identity, many people", note, [NAMES[name] for name in sides], groups)
 
@@ -190,8 +192,7 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
         "threads": options.threads,
         "pinned_s": round(pinned_s, 2),
     }
-    ratio = ratios(beside)  # type: ignore[arg-type]
-    return found | alone | _bounded(prompts, alone, options) | beside | ratio
+    return found | alone | _bounded(prompts, alone, options) | beside | ratios(beside)
 
 
 def _alone(
@@ -247,12 +248,12 @@ def _bounded(prompts: Prompts, alone: dict[str, float], options: argparse.Namesp
     }
 
 
-def _p50(side: dict[str, object], name: str) -> float:
-    return float(side[name]["first_token_s_p50"])  # type: ignore[index]
+def _p50(side: Mapping[str, Any], name: str) -> float:
+    return float(side[name]["first_token_s_p50"])
 
 
-def _tps(side: dict[str, object]) -> float:
-    return float(side["held"]["total_tps"])  # type: ignore[index]
+def _tps(side: Mapping[str, Any]) -> float:
+    return float(side["held"]["total_tps"])
 
 
 def _times(more: float, less: float) -> float:

@@ -10,7 +10,13 @@ the identity was swapped, and after it was read from disk.
 
 So every token that is compared was drawn after exactly the same text on both sides, as with teacher forcing, though
 computed as an answer is. Where they part, `gap` is by how much either side liked its own token better than the other's,
-as a difference of log-probabilities: within rounding it is near nothing. One JSON line comes last.
+as a difference of log-probabilities.
+
+How much is rounding? llama.cpp rounds activations to 8 bits before it multiplies quantised weights, so that the last
+bit of a sum, which depends on how many tokens are computed at once, can become a step of a percent in the next layer.
+`split` measures that: nothing is shared or kept in it, only the prompt is computed in other portions. `noise` is the
+most that it changed, and `beyond_noise` counts the differences in each condition that are larger. One JSON line comes
+last.
 """
 
 from __future__ import annotations
@@ -22,12 +28,12 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.daemon import MODELS
-from bench.engine_conditions import CONDITIONS, Asked, Setting, bare
+from bench.engine_conditions import CONDITIONS, NOISE, Asked, Setting, bare
 from bench.engine_models import FAMILIES, Prompts
 from bench.engine_text import exactly, question, sample_lines, varied
 from bench.machine import describe_machine
@@ -48,19 +54,35 @@ class Agreement:
     """What a condition came to."""
 
     compared: int = 0
-    different: int = 0
-    worst_gap: float = 0.0
+    gaps: list[float] = field(default_factory=list)
     max_logprob_difference: float = 0.0
     least_cached: float = math.inf
 
+    @property
+    def percent(self) -> float:
+        """How many of the compared tokens were the same."""
+        return round(100 * (1 - len(self.gaps) / self.compared), 3) if self.compared else 0.0
+
+    @property
+    def noise(self) -> float:
+        """The most that a log-probability, or a difference of two, was off."""
+        return max([self.max_logprob_difference, *self.gaps])
+
+    def add(self, more: Agreement) -> None:
+        """Takes in another's counts, and the worse of the rest."""
+        self.compared += more.compared
+        self.gaps += more.gaps
+        self.max_logprob_difference = max(self.max_logprob_difference, more.max_logprob_difference)
+        self.least_cached = min(self.least_cached, more.least_cached)
+
     def figures(self) -> dict[str, object]:
         """For the JSON line. A gap that the listed tokens don't show is None."""
-        share = 100 * (1 - self.different / self.compared) if self.compared else 0.0
+        worst = max(self.gaps, default=0.0)
         return {
             "tokens": self.compared,
-            "agreement_pct": round(share, 3),
-            "different": self.different,
-            "worst_gap": round(self.worst_gap, 4) if math.isfinite(self.worst_gap) else None,
+            "agreement_pct": self.percent,
+            "different": len(self.gaps),
+            "worst_gap": round(worst, 4) if math.isfinite(worst) else None,
             "max_logprob_difference": round(self.max_logprob_difference, 4),
             "least_cached_tokens": int(self.least_cached) if math.isfinite(self.least_cached) else None,
         }
@@ -102,24 +124,14 @@ def compare(
     for one, two in zip(reference, other, strict=False):
         found.compared += 1
         if one.token != two.token:
-            found.different += 1
-            found.worst_gap = max(_gap(one, lambda t, w=two.token: t == w), _gap(two, lambda t, w=one.token: t == w))  # type: ignore[misc]
+            found.gaps.append(max(_gap(one, {two.token}.__contains__), _gap(two, {one.token}.__contains__)))
             return found
         found.max_logprob_difference = max(found.max_logprob_difference, abs(one.logprob - two.logprob))
     if len(reference) != len(other):
         longer = max(reference, other, key=len)
         found.compared += 1
-        found.different += 1
-        found.worst_gap = _gap(longer[min(len(reference), len(other))], ends)
+        found.gaps.append(_gap(longer[min(len(reference), len(other))], ends))
     return found
-
-
-def add(total: Agreement, more: Agreement) -> None:
-    """Sums up counts and keeps the worst of the rest."""
-    total.compared += more.compared
-    total.different += more.different
-    total.worst_gap = max(total.worst_gap, more.worst_gap)
-    total.max_logprob_difference = max(total.max_logprob_difference, more.max_logprob_difference)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,7 +170,9 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
     prompts = Prompts(options.model, family)
     texts = varied(sample_lines())
     rounds = MOST_ROUNDS * math.ceil(options.tokens / (options.users * options.chunk))
-    context = options.identity_tokens + ROOM + options.tokens * MOST_ROUNDS // options.users + 2 * options.chunk
+    context = (
+        options.identity_tokens + ROOM + options.tokens * MOST_ROUNDS // options.users + 2 * options.chunk
+    )
     with tempfile.TemporaryDirectory(prefix="memoryd-agreement-") as scratch:
         setting = Setting(
             family=family,
@@ -176,7 +190,7 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
             states=Path(scratch),
         )
         known: dict[str, Asked] = {}
-        found = {}
+        found: dict[str, Agreement] = {}
         with bare(setting) as alone:
 
             def reference(request: GenerateRequest) -> Asked:
@@ -196,8 +210,9 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
                         if total.compared >= options.tokens:
                             break
                         _round(chains, reference, asked, prompts, total, at_once=name == "batch")
-                found[name] = total.figures()
-                sys.stderr.write(f"{name}: {found[name]}\n")
+                found[name] = total
+                sys.stderr.write(f"{name}: {total.figures()}\n")
+    noise = found[NOISE].noise if NOISE in found else 0.0
     return {
         "model": prompts.info.name or options.model.stem,
         "file_type": prompts.info.file_type,
@@ -206,8 +221,12 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
         "users": options.users,
         "chunk": options.chunk,
         "threads": options.threads,
-        "conditions": found,
-        "agreement_pct": min(float(str(each["agreement_pct"])) for each in found.values()),
+        "noise": round(noise, 4),
+        "conditions": {
+            name: total.figures() | {"beyond_noise": sum(gap > noise for gap in total.gaps)}
+            for name, total in found.items()
+        },
+        "agreement_pct": min(total.percent for total in found.values()),
     }
 
 
@@ -225,8 +244,9 @@ def _round(
     with ThreadPoolExecutor(len(requests) if at_once else 1) as pool:
         answers = list(pool.map(condition, requests))
     for chain, one, two in zip(chains, expected, answers, strict=True):
-        add(total, compare(one.tokens, two.tokens, prompts.ends))
-        total.least_cached = min(total.least_cached, two.cached)
+        agreement = compare(one.tokens, two.tokens, prompts.ends)
+        agreement.least_cached = two.cached
+        total.add(agreement)
         chain.go_on(one.tokens)
 
 

@@ -65,9 +65,7 @@ def work_of(info: GgufInfo) -> Work:
             multiplied += part * prod(tensor.shape)
     values = sum(info.head_count_kv) * (info.key_length + (0 if info.latent else info.value_length))
     pairs = info.block_count * info.head_count * (info.key_length + info.value_length)
-    return Work(
-        weight_bytes=int(read), weights=int(multiplied), cache_bytes=2 * values, attention=2 * pairs
-    )
+    return Work(weight_bytes=int(read), weights=int(multiplied), cache_bytes=2 * values, attention=2 * pairs)
 
 
 def prefill_operations(work: Work, tokens: int) -> float:

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 
@@ -65,7 +65,7 @@ class Figures:
 
 
 def in_process(model: Model) -> Speak:
-    """memoryd's engine, as the daemon asks it."""
+    """The engine of memoryd, as the daemon asks it."""
 
     def speak(ask: Ask) -> Generator[Said, None, None]:
         pieces = model.generate(ask.request)
@@ -205,7 +205,7 @@ def figures(heard: Sequence[Heard], seconds: float) -> Figures:
     )
 
 
-def _events(url: str, body: dict[str, object]) -> Iterator[dict[str, object]]:  # noqa: D103
+def _events(url: str, body: dict[str, object]) -> Iterator[dict[str, Any]]:
     """The data of server-sent events, as they come."""
     with (
         httpx.Client(trust_env=False, timeout=httpx.Timeout(LONGEST_ANSWER_S)) as client,

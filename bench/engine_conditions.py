@@ -1,6 +1,7 @@
 """The ways in which the engine can come to an answer, each as a model that is ready to be asked so.
 
 bare            nothing is known beforehand
+split           the same, the prompt computed in other portions: how much llama.cpp itself varies
 pinned          the identity's cells are shared
 batch           the same, asked by several at once (the caller sees to that)
 conversation    each user goes on with a conversation of which the engine still holds the cells
@@ -14,7 +15,8 @@ import logging
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from unittest.mock import patch
 
 from bench.engine_models import SPEAKER, Residents, pin
 from llm import Identity, Message, ModelError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from llm.family import Family
     from llm.resident import ResidentModel
 
+NOISE = "split"
+PORTION = 37
 WARM_UP_TOKENS = 8
 SAVED_SECONDS = 120.0
 POLL_SECONDS = 0.02
@@ -57,6 +61,13 @@ def bare(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
     """See the module."""
     with Residents() as residents:
         model = residents.open("bare", setting.family, setting.settings)
+        yield lambda request: _asked(model, request)
+
+
+@contextmanager
+def _split(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
+    with patch("llm.loaded.BATCH_TOKENS", PORTION), Residents() as residents:
+        model = residents.open("split", setting.family, setting.settings)
         yield lambda request: _asked(model, request)
 
 
@@ -111,6 +122,7 @@ def _restore(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
 
 
 CONDITIONS: dict[str, Callable[[Setting], AbstractContextManager[Callable[[GenerateRequest], Asked]]]] = {
+    NOISE: _split,
     "pinned": _pinned,
     "batch": _pinned,
     "conversation": _conversation,
@@ -128,7 +140,7 @@ class _Kept(logging.Handler):
         self._logger = logging.getLogger("llm.engine")
         self._level = self._logger.level
 
-    def __enter__(self) -> _Kept:
+    def __enter__(self) -> Self:
         self._logger.setLevel(logging.INFO)
         self._logger.addHandler(self)
         return self

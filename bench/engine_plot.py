@@ -1,6 +1,6 @@
 """The engine's picture for the README: first tokens and tokens a second beside the other servers', as SVG by hand.
 
-It carries its own colours for a light and a dark page. Lengths are logarithmic.
+It carries its own colours for a light and a dark page.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ WIDTH = 880
 LEFT, RIGHT = 190, 96
 BAR, GAP, GROUP_GAP, HEADING = 20, 6, 30, 30
 TOP = 62
+NEARLY_NOTHING = 0.2  # of a decade: a shorter bar would hardly be seen
 STYLE = """\
 svg { color-scheme: light dark; }
 text { font: 14px system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif; fill: #1f2328; }
@@ -46,29 +47,31 @@ class Group:
         heading: what is measured.
         note: which way is good.
         unit: after each value.
-        values: one a server, in the legend's order; None where it wasn't measured.
+        values: one a server, in the order of the servers; None where it wasn't measured.
+        logarithmic: whether a length is a power of ten; else it begins at nothing.
     """
 
     heading: str
     note: str
     unit: str
     values: tuple[float | None, ...]
+    logarithmic: bool = True
 
 
 def draw(title: str, note: str, servers: Sequence[str], groups: Sequence[Group]) -> str:
     """The picture: a heading, then bars for each server, the shortest bar a little longer than nothing."""
     parts: list[str] = []
-    y = TOP
+    y: float = TOP
     for group in groups:
         lines, y = _group(group, servers, y)
         parts += lines
         y += GROUP_GAP
     height = y - GROUP_GAP + 18
     label = escape(f"{title}. {note}", quote=True)
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-            f'width="{WIDTH}" height="{height}" aria-label="{label}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{label}">',
             f"<style>\n{STYLE}\n</style>",
             f'<text class="title" x="16" y="28">{escape(title)}</text>',
             f'<text class="note" x="16" y="47">{escape(note)}</text>',
@@ -78,40 +81,56 @@ def draw(title: str, note: str, servers: Sequence[str], groups: Sequence[Group])
     )
 
 
-def scale(values: Sequence[float]) -> tuple[float, float]:
-    """Powers of ten around the values, as exponents: where a logarithmic axis begins and ends."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    if math.log10(min(values)) - low < 0.2:  # else the best bar would hardly be seen
-        low -= 1
-    return low, max(high, low + 1)
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Where values lie between an axis' beginning (0) and end (1), and the marks on it."""
+
+    ticks: tuple[float, ...]
+    logarithmic: bool
+
+    @classmethod
+    def around(cls, values: Sequence[float], *, logarithmic: bool) -> Axis:
+        """An axis with round marks that holds the values; a logarithmic one has the powers of ten as marks."""
+        if not values:
+            return cls((0.0, 1.0), logarithmic=False)
+        if not logarithmic:
+            power = 10.0 ** math.floor(math.log10(max(values)))
+            step = next(power * part for part in (0.25, 0.5, 1.0, 2.5) if max(values) <= 4 * power * part)
+            return cls(tuple(step * number for number in range(math.ceil(max(values) / step) + 1)), False)
+        low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+        if math.log10(min(values)) - low < NEARLY_NOTHING:
+            low -= 1
+        return cls(tuple(10.0**exponent for exponent in range(low, max(high, low + 1) + 1)), True)
+
+    def place(self, value: float) -> float:
+        """0 to 1."""
+        first, last, at = self.ticks[0], self.ticks[-1], value
+        if self.logarithmic:
+            first, last, at = math.log10(first), math.log10(last), math.log10(value)
+        return (at - first) / (last - first)
 
 
 def _group(group: Group, servers: Sequence[str], y: float) -> tuple[list[str], float]:
-    measured = [value for value in group.values if value]
-    low, high = scale(measured) if measured else (0.0, 1.0)
+    axis = Axis.around([value for value in group.values if value], logarithmic=group.logarithmic)
     inner = WIDTH - LEFT - RIGHT
-
-    def place(value: float) -> float:
-        return LEFT + inner * (math.log10(value) - low) / (high - low)
-
-    lines = [
-        f'<text x="16" y="{y + 16}"><tspan class="heading">{escape(group.heading)}</tspan>'
-        f'<tspan class="note" dx="10">{escape(group.note)}</tspan></text>'
-    ]
+    heading = f'<tspan class="heading">{escape(group.heading)}</tspan>'
+    note = f'<tspan class="note" dx="10">{escape(group.note)}</tspan>'
+    lines = [f'<text x="16" y="{y + 16}">{heading}{note}</text>']
     y += HEADING
     bottom = y + len(servers) * (BAR + GAP)
-    for exponent in range(int(low), int(high) + 1):
-        x = round(place(10.0**exponent), 1)
+    for value in axis.ticks:
+        x = round(LEFT + inner * axis.place(value), 1)
         lines.append(f'<line class="grid" x1="{x}" y1="{y - 4}" x2="{x}" y2="{bottom}"/>')
-        tick = f"{10.0**exponent:g} {group.unit}"
+        tick = f"{value:g} {group.unit}"
         lines.append(f'<text class="tick" x="{x}" y="{bottom + 13}" text-anchor="middle">{tick}</text>')
-    for number, (server, value) in enumerate(zip(servers, group.values, strict=True)):
-        lines += _bar(number, server, value, group.unit, y, place(value) if value else LEFT)
+    for number, (server, each) in enumerate(zip(servers, group.values, strict=True)):
+        end = LEFT + inner * axis.place(each) if each else LEFT
+        lines += _bar(number, server, each, group.unit, y=y, end=end)
         y += BAR + GAP
     return lines, y + 10
 
 
-def _bar(number: int, server: str, value: float | None, unit: str, y: float, end: float) -> Iterator[str]:
+def _bar(number: int, server: str, value: float | None, unit: str, *, y: float, end: float) -> Iterator[str]:
     base = y + BAR - 5
     yield f'<text x="{LEFT - 10}" y="{base}" text-anchor="end">{escape(server)}</text>'
     width = round(max(end - LEFT, 2), 1)
