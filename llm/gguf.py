@@ -148,7 +148,7 @@ def _check_kind(head: Head) -> None:
         raise Flaw(f"is {KINDS[kind]}.")
     architecture = head.text("general.architecture")
     if not architecture:
-        raise Flaw("doesn't name its architecture, so it is no model that llama.cpp can load.")
+        raise Flaw("doesn't name its architecture, so llama.cpp can't load it. Convert the model again.")
     if reason := complaint(architecture):
         raise Flaw(reason)
 

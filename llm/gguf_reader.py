@@ -18,7 +18,6 @@ MOST_PAIRS = 4096  # models have some fifty
 MOST_TENSORS = 65_536  # the largest models have two thousand
 MOST_TOKENS = 1_048_576
 KEPT_ITEMS = 1024  # of an array of numbers; only short ones (a number a layer) say something here
-NESTING = 4
 DIMENSIONS = 4
 NAME_BYTES = 63  # GGML_MAX_NAME, less its end
 TOKENS = "tokenizer.ggml.tokens"
@@ -169,15 +168,19 @@ class _Reader:
 
     def array(self, key: str, values: dict[str, Value]) -> Array:
         """Passes over an array; a short one of numbers goes into `values`."""
-        start = self.at
         kind, length = self.count(U32), self.count()
         if key == TOKENS and kind == STRING:
             self._pass_tokens(length)
-        elif kind in NUMBERS and length <= KEPT_ITEMS:
-            values[key] = tuple(self._number(NUMBERS[kind]) for _ in range(length))
-        else:
-            self.at = start
-            self._pass_array(NESTING)
+        elif kind == STRING:
+            self._pass_strings(length)
+        elif kind in NUMBERS:
+            start = self.at
+            self.skip(length * NUMBERS[kind].size)
+            if length <= KEPT_ITEMS:
+                form = f"<{length}{NUMBERS[kind].format[1:]}"
+                values[key] = struct.unpack_from(form, self._head, start)
+        else:  # arrays of arrays too: the format has them, llama.cpp doesn't
+            raise damaged(f"no array holds the type {kind}")
         return Array(kind, length)
 
     def entry(self) -> Entry:
@@ -202,18 +205,6 @@ class _Reader:
         start = self.at
         self.skip(length)
         return self._head[start : self.at]
-
-    def _pass_array(self, depth: int) -> None:
-        kind, length = self.count(U32), self.count()
-        if kind in NUMBERS:
-            self.skip(length * NUMBERS[kind].size)
-        elif kind == STRING:
-            self._pass_strings(length)
-        elif kind == ARRAY and depth:
-            for _ in range(length):  # each takes 12 bytes, so the file's end bounds the loop
-                self._pass_array(depth - 1)
-        else:
-            raise damaged(f"no array holds the type {kind}")
 
     def _pass_strings(self, length: int) -> None:
         """A hot loop: a list of merges has hundreds of thousands."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +19,10 @@ from llm.context import Context
 from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.grammar import grammar_of
 from llm.plan import cells_of
 from llm.prompter import Prompter
-from llm.sampler import Sampler, grammar_of
+from llm.sampler import Sampler
 from llm.weights import Weights
 
 if TYPE_CHECKING:
@@ -139,6 +141,9 @@ class LoadedModel:
                 f"it has {len(tokens)} tokens and the context {self.context_tokens}. "
                 "Lower replay.token_budget or raise llm.context_tokens."
             )
+        cells = self.batcher.cache.cells.total
+        if len(tokens) >= cells:
+            raise ModelError(f"it has {len(tokens)} tokens and the cache {cells}. Raise llm.cache_tokens.")
         stored = self._files.load(tokens) if self._files else None
         return Pin(version=identity.version, tokens=tokens, stored=stored)
 
@@ -161,7 +166,7 @@ def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredId
         return None
 
     def save(tokens: NDArray[np.int32], stored: StoredIdentity) -> None:
-        thread = threading.Thread(target=files.save, args=(tokens, stored), name="identity-file", daemon=True)
-        thread.start()
+        write = partial(files.save, tokens, stored, removals=files.removals)
+        threading.Thread(target=write, name="identity-file", daemon=True).start()
 
     return save

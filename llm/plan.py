@@ -4,8 +4,9 @@
                                                                                      ├▶ fits with fewer GPU layers
                                                                                      └▶ refused, in numbers
 
-Weights and KV are exact. Buffers are estimated: llama.cpp plans its graph for 512 tokens in one go, and holds
-the larger of their logits and their feed-forward rows, a mask over all cells, and, once, CUDA's own memory.
+Weights and KV are exact. Buffers are estimated, a little high: llama.cpp reserves a graph for the engine's largest
+step, with the rows inside a layer, a mask over all cells, the logits of one row a sequence, and, once, CUDA's own
+memory.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from llm.gguf import GgufInfo
 
 GIB = 2**30
-STEP_TOKENS = 512  # llama.cpp's n_ubatch
+STEP_TOKENS = (
+    512  # the engine's largest step (llm.engine.batcher, which brings numpy: `memoryd plan` does without)
+)
+OTHER_SEQUENCES = 19  # beside those that are answered; from there too
 CELL_STEP = 256  # llama.cpp rounds its cells up to this
 CUDA_BYTES = 512 * 2**20  # CUDA's context, kernels and cuBLAS, once a process
 KV_BYTES: dict[KvType, tuple[int, int]] = {"f32": (1, 4), "f16": (1, 2), "q8_0": (32, 34)}
@@ -184,11 +188,15 @@ def needs(
     looked_up, by_layer, output, tied = _weights(info)
     first = info.block_count + 1 - gpu_layers if gpu_layers else info.block_count
     cells = cells_of(settings, info.context_length)
-    computing = compute_bytes(info, cells)
+    rows = settings.parallel + OTHER_SEQUENCES
+    computing = compute_bytes(info, cells, rows)
+    host = 4 * rows * info.vocab_size  # logits, as they are read
+    if gpu_layers:  # what is copied there each step
+        host += 4 * STEP_TOKENS * info.embedding_length + _mask_bytes(info, cells)
     ram = Need(
         weights=looked_up + sum(by_layer[:first]) + (0 if gpu_layers else output),
         kv=cells * kv_bytes(info, settings.kv_type, range(first)),
-        buffers=computing if first else _input_bytes(info, cells),
+        buffers=host + (computing if first else 0),
     )
     if not gpu_layers:
         return Need(), ram
@@ -200,18 +208,12 @@ def needs(
     return gpu, ram
 
 
-def compute_bytes(info: GgufInfo, cells: int) -> int:
-    """llama.cpp's compute buffer, estimated, with flash attention.
-
-    Logits and the last layer's rows, or the two feed-forward rows of every expert that a token takes.
-    """
-    rows = info.vocab_size + info.embedding_length
-    inside = 2 * info.feed_forward_length * max(info.expert_used_count, 1) + 3 * info.embedding_length
-    return 4 * STEP_TOKENS * max(rows, inside) + _mask_bytes(info, cells)
-
-
-def _input_bytes(info: GgufInfo, cells: int) -> int:
-    return 4 * STEP_TOKENS * info.embedding_length + _mask_bytes(info, cells)
+def compute_bytes(info: GgufInfo, cells: int, sequences: int) -> int:
+    """llama.cpp's compute buffer with flash attention, estimated: what one layer holds at once, and the logits."""
+    heads = max(info.embedding_length, info.head_count * info.key_length)
+    inside = 2 * info.feed_forward_length * max(info.expert_used_count, 1) + 3 * heads
+    logits = sequences * (info.vocab_size + info.embedding_length)
+    return 4 * (STEP_TOKENS * inside + logits) + _mask_bytes(info, cells)
 
 
 def _mask_bytes(info: GgufInfo, cells: int) -> int:

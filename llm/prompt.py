@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llm.base import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llm.base import Message
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 ASSISTANT_NAME = "Echo"
+MARK = "\ufdd0"  # not a character, so that no text begins with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Prompt:
         text: the whole of it, without the start token in the transcript form.
         control: whether control tokens in `text` are meant as such (a chat template wrote them).
         stop: texts that end the answer.
-        seam: where the system message ends, in characters; tokens are not merged across it, so that every
+        seam: where the first system message ends, in characters; tokens are not merged across it, so that every
             prompt with the same identity begins with the same tokens.
     """
 
@@ -63,7 +65,7 @@ def transcript(messages: Sequence[Message]) -> Prompt:
         text="\n\n".join(blocks),
         control=False,
         stop=tuple(f"\n{label}:" for label in sorted(labels)),
-        seam=len("\n\n".join(systems)),
+        seam=len(systems[0]) if systems else 0,
     )
 
 
@@ -83,31 +85,44 @@ def from_template(messages: Sequence[Message], render: Render) -> Prompt:
     Raises:
         ModelError: the template accepts the conversation in neither form.
     """
+
+    def by_turns(some: Sequence[Message]) -> str:
+        return render(_as_chat(alternating(some)))
+
+    def as_they_are(some: Sequence[Message]) -> str:
+        return render(_as_chat(some))
+
     try:
-        text = render(_as_chat(messages))
+        text = as_they_are(messages)
         if all(message.text.strip() in text for message in messages if message.role == SYSTEM):
-            return Prompt(text=text, control=True, seam=_seam(messages, text))
+            return Prompt(text=text, control=True, seam=_seam(messages, text, as_they_are))
     except ValueError:
         pass  # the second form is for this
     try:
-        text = render(_as_chat(_alternating(messages)))
-        return Prompt(text=text, control=True, seam=_seam(messages, text))
+        text = by_turns(messages)
+        return Prompt(text=text, control=True, seam=_seam(messages, text, by_turns))
     except ValueError as error:
         raise ModelError(f"The model's chat template refuses the conversation: {error}") from error
 
 
-def _seam(messages: Sequence[Message], text: str) -> int:
+def _seam(messages: Sequence[Message], text: str, write: Callable[[Sequence[Message]], str]) -> int:
     """Where the first system message ends in the text; templates may trim it."""
-    system = next((message.text.strip() for message in messages if message.role == SYSTEM), "")
-    place = text.find(system) if system else -1
-    return 0 if place < 0 else place + len(system)
+    system = next((message for message in messages if message.role == SYSTEM and message.text.strip()), None)
+    if system is None:
+        return 0
+    words = system.text.strip()
+    place = text.find(words)
+    if text.find(words, place + 1) >= 0:  # perhaps the template itself has these words, before the message
+        marked = [replace(each, text=MARK + each.text) if each is system else each for each in messages]
+        place = text.find(words, len(commonprefix([text, write(marked)])))
+    return 0 if place < 0 else place + len(words)
 
 
 def _as_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [{"role": message.role, "content": message.text} for message in messages]
 
 
-def _alternating(messages: Sequence[Message]) -> list[Message]:
+def alternating(messages: Sequence[Message]) -> list[Message]:
     """System messages become the user's, neighbours of one role become one message."""
     turns = [replace(message, role=USER) if message.role == SYSTEM else message for message in messages]
     return [

@@ -64,6 +64,7 @@ class ResidentModel:
         self._publish = threading.Lock()
         self._closes = 0
         self._loads = 0
+        self._ready_since = 0.0
         self._backoff_s = FIRST_BACKOFF_S
         self._again: threading.Timer | None = None
         self._status = self._absent()
@@ -114,23 +115,37 @@ class ResidentModel:
             try:
                 model, detail = self._open(closes)
             except ModelError as error:
+                self._failed(closes, str(error))
                 log.warning("model %s: %s", self._name, error)
-                self._status = self._state(State.FAILED, str(error))
                 return
             except Exception as error:
+                self._failed(closes, repr(error))
                 log.exception("model %s: loading failed", self._name)
-                self._status = self._state(State.FAILED, repr(error))
                 return
-            with self._publish:
-                closed = self._closes != closes
-                if not closed:
-                    self._model = model
-                    self._status = self._state(State.READY, detail)
-                    self._engine.attach(model.batcher, lambda error: self._died(model, error))
-                    self._pin_now(model)
-            if closed:
+            if not self._begin(closes, model, detail):
                 model.batcher.close()
+
+    def _begin(self, closes: int, model: LoadedModel, detail: str) -> bool:
+        """Serves with a model that was just loaded; False where it or the engine was closed meanwhile."""
+        with self._publish:
+            if self._closes != closes:
                 self._status = self._absent()
+                return False
+            try:
+                self._engine.attach(model.batcher, lambda error: self._died(model, error))
+            except ModelError as error:
+                self._status = self._state(State.FAILED, str(error))
+                return False
+            self._model = model
+            self._ready_since = time.monotonic()
+            self._status = self._state(State.READY, detail)
+            self._pin_now(model)
+            return True
+
+    def _failed(self, closes: int, reason: str) -> None:
+        with self._publish:
+            closed = self._closes != closes  # then the loading was stopped, and nothing is wrong
+            self._status = self._absent() if closed else self._state(State.FAILED, reason)
 
     def close(self) -> None:
         """Answers under way end with ModelNotReadyError; the weights are freed once nobody reads tokens any more."""
@@ -237,12 +252,26 @@ class ResidentModel:
             if self._model is not model:
                 return
             self._model = None
-            wait = self._backoff_s
-            self._backoff_s = min(LONGEST_BACKOFF_S, wait * 2)
-            self._status = self._state(State.FAILED, f"{error} It is loaded again in {wait:.0f} s.")
-            self._again = threading.Timer(wait, self.load)
-            self._again.daemon = True
-            self._again.start()
+            if time.monotonic() - self._ready_since > LONGEST_BACKOFF_S:
+                self._backoff_s = FIRST_BACKOFF_S
+            self._load_later(str(error))
+
+    def _load_later(self, reason: str) -> None:
+        """Says so, and tries until it is loaded or closed."""
+        wait = self._backoff_s
+        self._backoff_s = min(LONGEST_BACKOFF_S, wait * 2)
+        self._status = self._state(State.FAILED, f"{reason} It is loaded again in {wait:.0f} s.")
+        self._again = threading.Timer(wait, self._load_again, [self._closes])
+        self._again.daemon = True
+        self._again.start()
+
+    def _load_again(self, closes: int) -> None:
+        if self._closes != closes:
+            return
+        self.load()
+        with self._publish:
+            if self._closes == closes and self._status.state is State.FAILED:
+                self._load_later(self._status.detail)
 
     def _pin_now(self, model: LoadedModel) -> None:
         """Orders the identity from the engine; tokens and file are seen to in a thread of their own."""
@@ -270,7 +299,6 @@ class ResidentModel:
     def _pinned(self, load: int, version: int | None) -> None:
         with self._publish:
             if self._loads == load and self._model is not None:
-                self._backoff_s = FIRST_BACKOFF_S
                 self._status = self._state(State.READY, self._status.detail, identity=version)
 
     def _ready(self) -> LoadedModel:

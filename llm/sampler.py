@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 import numpy as np
-from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from llm.base import BadGrammarError
 from llm.llama_log import forget_errors, last_errors
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from llm.weights import Weights
 
 REPETITION_WINDOW = 64
-GRAMMAR_BYTES = 64 * 1024
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -41,7 +39,7 @@ class Sampler:
         Args:
             weights: whose vocabulary it is.
             sampling: how to draw.
-            grammar: GBNF with a rule `root`; "" for none.
+            grammar: GBNF with a rule `root` (from `llm.grammar`); "" for none.
 
         Raises:
             BadGrammarError: the grammar can't be parsed.
@@ -49,7 +47,7 @@ class Sampler:
         self._weights = weights
         self._greedy = sampling.temperature <= 0 and sampling.repetition == 1.0 and not grammar
         self._candidates = np.zeros(0 if self._greedy else weights.vocab_size, CANDIDATE)
-        self._chain = None if self._greedy else _chain(self, sampling)
+        self._chain = None if self._greedy else _chain(self, weights.vocab_size, sampling)
         self._grammar = _grammar(self, weights, grammar) if grammar else None
 
     def draw(self, logits: NDArray[np.float32]) -> int:
@@ -89,27 +87,7 @@ class Sampler:
         return not np.isneginf(one["logit"][0])
 
 
-def grammar_of(grammar: str, json_schema: str) -> str:
-    """The GBNF that a request asks for; "" for none.
-
-    Raises:
-        BadGrammarError: both are given, one is too long, or the schema is none.
-    """
-    if grammar and json_schema:
-        raise BadGrammarError("A request can have a grammar or a JSON schema, not both. Leave one out.")
-    if len(grammar) > GRAMMAR_BYTES or len(json_schema) > GRAMMAR_BYTES:
-        raise BadGrammarError(
-            f"The grammar is longer than {GRAMMAR_BYTES} characters. Ask for a simpler form."
-        )
-    if not json_schema:
-        return grammar
-    try:
-        return str(json_schema_to_gbnf(json_schema))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, AssertionError) as error:
-        raise BadGrammarError(f"The JSON schema can't be made into a grammar: {error!r}.") from error
-
-
-def _chain(owner: Sampler, sampling: Sampling) -> Any:
+def _chain(owner: Sampler, vocabulary: int, sampling: Sampling) -> Any:
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     weakref.finalize(owner, llama_cpp.llama_sampler_free, chain)
 
@@ -117,7 +95,7 @@ def _chain(owner: Sampler, sampling: Sampling) -> Any:
         llama_cpp.llama_sampler_chain_add(chain, sampler)
 
     if sampling.repetition != 1.0:
-        add(llama_cpp.llama_sampler_init_penalties(REPETITION_WINDOW, sampling.repetition, 0.0, 0.0))
+        add(llama_cpp.llama_sampler_init_penalties(vocabulary, REPETITION_WINDOW, sampling.repetition, 0, 0))
     if sampling.temperature <= 0:
         add(llama_cpp.llama_sampler_init_greedy())
         return chain
@@ -133,8 +111,6 @@ def _chain(owner: Sampler, sampling: Sampling) -> Any:
 
 
 def _grammar(owner: Sampler, weights: Weights, grammar: str) -> Any:
-    if "\0" in grammar:  # it would end the text for llama.cpp
-        raise BadGrammarError("The grammar has a NUL character in it. Take it out.")
     forget_errors()
     sampler = llama_cpp.llama_sampler_init_grammar(weights.vocab, grammar.encode(errors="replace"), b"root")
     if not sampler:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 64
 WORD_JOINER = "\u2060"
-SENTINEL = "a"
+SENTINEL = "\n"  # joins with nothing
 
 
 class Weights:
@@ -58,7 +58,10 @@ class Weights:
         forget_errors()
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
-            raise ModelError(f"llama.cpp can't load {path}. {last_errors()}".strip())
+            raise ModelError(
+                f"llama.cpp can't load {path}: {last_errors() or 'it does not say why'}."
+                " Copy the model again, or convert it anew."
+            )
         weakref.finalize(self, llama_cpp.llama_model_free, self.handle)
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
@@ -131,8 +134,8 @@ class Weights:
         """Token ids of a text that goes on from another: without the space that some put before the first word."""
         if self._puts_a_space_first:
             tokens = self.tokenize(SENTINEL + text, control=control)
-            if tokens[:1] == self._sentinel:
-                return tokens[1:]
+            if tokens[: len(self._sentinel)] == self._sentinel:
+                return tokens[len(self._sentinel) :]
         return self.tokenize(text, control=control)
 
     @cached_property

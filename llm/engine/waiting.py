@@ -34,7 +34,7 @@ class Waiting:
         """
         with self._lock:
             if self._closed is not None:
-                raise self._closed
+                raise self._closed.with_traceback(None)
             if self._count() >= self._limit + free_places:
                 return False
             self._users.setdefault(job.user, deque()).append(job)

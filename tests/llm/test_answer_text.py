@@ -70,6 +70,25 @@ def test_thinking_is_left_out(thought: Thought, text: str, size: int) -> None:
     assert answer.thought is not Thought.THINKING
 
 
+@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize("thought", [Thought.THINKING, Thought.NOT_YET])
+def test_what_was_thought_is_told_apart(thought: Thought, size: int) -> None:
+    answer = AnswerText(thought=thought)
+    data = ("<think>" * (thought is Thought.NOT_YET) + "\n음, <b> 둘?\n</think>\n\n셋.").encode()
+    thoughts = []
+    for at in range(0, len(data), size):
+        answer.feed(data[at : at + size])
+        thoughts.append(answer.thoughts())
+    assert "".join(thoughts) == "음, <b> 둘?"
+    assert not answer.thoughts()
+
+
+def test_a_thought_without_end_is_told_but_for_what_may_be_the_tag() -> None:
+    answer = AnswerText(thought=Thought.THINKING)
+    answer.feed("음 </thi".encode())
+    assert answer.thoughts() == "음"
+
+
 @pytest.mark.parametrize("text", ["the tag <think> opens", "<thin", "<", "<thing>"])
 def test_a_tag_later_on_or_half_a_tag_is_text(text: str) -> None:
     assert "".join(said(AnswerText(thought=Thought.NOT_YET), text.encode())) == text

@@ -44,7 +44,6 @@ def test_of_other_arrays_the_length_is_known() -> None:
                 strings("tokenizer.ggml.tokens", ["<s>", "안녕", "", "a"]),
                 strings("merges", ["a b", "b c"]),
                 numbers("long", [7] * (KEPT_ITEMS + 1)),
-                array("nested", 9, 2, 2 * struct.pack("<IQB", 0, 1, 7)),
             ],
             [],
             0,
@@ -55,7 +54,6 @@ def test_of_other_arrays_the_length_is_known() -> None:
         "tokenizer.ggml.tokens": Array(8, 4),
         "merges": Array(8, 2),
         "long": Array(4, KEPT_ITEMS + 1),
-        "nested": Array(9, 2),
     }
 
 
@@ -78,7 +76,7 @@ def test_of_other_arrays_the_length_is_known() -> None:
         (file_of([array("a", 8, ABSURD, text("x"))], [], 0), "is cut off"),
         (file_of([array("a", 8, 1, struct.pack("<Q", ABSURD))], [], 0), "is cut off"),
         (file_of([array("a", 12, ABSURD, b"")], [], 0), "is cut off"),
-        (file_of([array("a", 9, ABSURD, b"")], [], 0), "no array holds the type|is cut off"),
+        (file_of([array("a", 9, ABSURD, b"")], [], 0), "no array holds the type 9"),
         (file_of([array("a", 9, 1, 9 * struct.pack("<IQ", 9, 1))], [], 0), "no array holds the type 9"),
         (
             file_of([array("tokenizer.ggml.tokens", 8, ABSURD, b"")], [], 0),

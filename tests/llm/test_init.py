@@ -40,7 +40,7 @@ def test_the_public_surface() -> None:
 @pytest.mark.parametrize("family", ["bundled", "deepseek", "llama", "mixtral"])
 def test_a_runner_of_each_family(family: str, tmp_path: Path) -> None:
     path = tmp_path / "missing.gguf"
-    runner = llm.make_runner(family, "mine", llm.ModelSettings(path=path))
+    runner = llm.make_runner(family, "mine", llm.ModelSettings(path=path), llm.Engine())
     assert runner.name == "mine"
     assert runner.quotes == (family == "bundled")
     assert runner.status() == llm.ModelStatus(
@@ -50,11 +50,19 @@ def test_a_runner_of_each_family(family: str, tmp_path: Path) -> None:
         detail=f"no file at {path}; put the GGUF there or set [models.mine] path",
         path=str(path),
     )
+    with pytest.raises(llm.ModelNotReadyError, match="The model mine is absent: no file at"):
+        runner.generate(llm.GenerateRequest(messages=()))
 
 
 def test_an_unknown_family_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(llm.ModelError, match=r'"gpt"; known are: bundled, deepseek, llama, mixtral\.'):
-        llm.make_runner("gpt", "mine", llm.ModelSettings(path=tmp_path))
+        llm.make_runner("gpt", "mine", llm.ModelSettings(path=tmp_path), llm.Engine())
+
+
+def test_every_error_of_its_is_a_model_error() -> None:
+    errors = [each for each in vars(llm).values() if isinstance(each, type) and issubclass(each, Exception)]
+    assert len(errors) == 6
+    assert all(issubclass(each, llm.ModelError) for each in errors)
 
 
 def test_importing_it_is_cheap() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llm import Message, ModelError
 from llm.prompt import from_template, transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SYSTEM = Message(role="system", speaker="에코", text="나는 에코다.")
 QUESTION = Message(role="user", speaker="지훈", text="누구니?")
@@ -67,3 +71,48 @@ def test_two_speakers_in_a_row_are_one_message_for_a_strict_template() -> None:
 def test_a_template_that_refuses_everything_is_an_error() -> None:
     with pytest.raises(ModelError, match="refuses the conversation: Roles must alternate"):
         from_template([ANSWER], strict)
+
+
+def test_the_seam_is_where_the_system_ends() -> None:
+    prompt = transcript([SYSTEM, QUESTION])
+    assert prompt.text[: prompt.seam] == "나는 에코다."
+    prompt = from_template([SYSTEM, QUESTION], plain)
+    assert prompt.text[: prompt.seam] == "[system]나는 에코다."
+    prompt = from_template([SYSTEM, QUESTION, ANSWER, MORE], strict)
+    assert prompt.text[: prompt.seam] == "[user]나는 에코다."
+
+
+def test_of_two_systems_the_first_is_before_the_seam() -> None:
+    prompt = transcript([SYSTEM, replace(SYSTEM, text="기억들"), QUESTION])
+    assert prompt.text[: prompt.seam] == "나는 에코다."
+    assert "\n\n기억들\n\n지훈:" in prompt.text
+
+
+@pytest.mark.parametrize("render", [plain, strict])
+def test_without_a_system_there_is_no_seam(render: Callable[[list[dict[str, Any]]], str]) -> None:
+    assert transcript([QUESTION]).seam == 0
+    assert from_template([QUESTION], render).seam == 0
+    assert from_template([replace(SYSTEM, text=" "), QUESTION], render).seam == 0
+
+
+def test_a_template_that_trims_the_system_has_its_seam_behind_what_is_left() -> None:
+    def trimming(messages: list[dict[str, Any]]) -> str:
+        return plain([{**message, "content": message["content"].strip()} for message in messages])
+
+    prompt = from_template([replace(SYSTEM, text="\n나는 에코다. \n"), QUESTION], trimming)
+    assert prompt.text[: prompt.seam] == "[system]나는 에코다."
+
+
+@pytest.mark.parametrize("words", ["system", "s", "[", "user", "]s"])
+@pytest.mark.parametrize("render", [plain, strict])
+def test_words_that_the_template_says_itself_do_not_draw_the_seam_into_it(
+    render: Callable[[list[dict[str, Any]]], str], words: str
+) -> None:
+    prompt = from_template([replace(SYSTEM, text=words), QUESTION], render)
+    role = "system" if render is plain else "user"
+    assert prompt.text[: prompt.seam] == f"[{role}]{words}"
+
+
+def test_a_question_that_repeats_the_system_does_not_move_the_seam() -> None:
+    prompt = from_template([SYSTEM, replace(QUESTION, text="나는 에코다. 맞지?")], plain)
+    assert prompt.text[: prompt.seam] == "[system]나는 에코다."
