@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -165,7 +166,7 @@ def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredId
         return None
 
     def save(tokens: NDArray[np.int32], stored: StoredIdentity) -> None:
-        thread = threading.Thread(target=files.save, args=(tokens, stored), name="identity-file", daemon=True)
-        thread.start()
+        write = partial(files.save, tokens, stored, removals=files.removals)
+        threading.Thread(target=write, name="identity-file", daemon=True).start()
 
     return save

@@ -49,7 +49,11 @@ class Answer:
         self._said = self._said or bool(text)
         finish = Finish.CANCELLED if cancelled else self._finish or Finish.STOP
         return Piece(
-            text=text, logprobs=self._drained(), finish=finish, usage=self._usage or self._estimate()
+            text=text,
+            thought=self._text.thoughts(),
+            logprobs=self._drained(),
+            finish=finish,
+            usage=self._usage or self._estimate(),
         )
 
     @property
@@ -60,11 +64,12 @@ class Answer:
     def _choice(self, choice: Choice) -> Piece | None:
         content, thought = choice.delta.content or "", choice.delta.thought
         self._chunks += bool(content or thought)
-        self._thought = self._thought or bool(thought)
         self._keep(choice.logprobs)
         if choice.finish_reason is not None:
             self._finish = Finish.LENGTH if choice.finish_reason == "length" else Finish.STOP
         text = self._text.feed(content.encode(errors="replace"))
+        thought += self._text.thoughts()
+        self._thought = self._thought or bool(thought)
         self._said = self._said or bool(text)
         return Piece(text=text, thought=thought, logprobs=self._drained()) if text or thought else None
 

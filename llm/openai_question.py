@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from llm.base import BadGrammarError, ModelError
-from llm.openai_server import Engine
+from llm.openai_server import Dialect
+from llm.prompt import alternating
 
 if TYPE_CHECKING:
     from llm.base import GenerateRequest, Message, Sampling
@@ -20,10 +21,15 @@ TURN_MARK = re.compile(
 )
 
 
-def as_question(request: GenerateRequest, model: str, engine: Engine) -> dict[str, Any]:
+def as_question(
+    request: GenerateRequest, model: str, dialect: Dialect, *, by_turns: bool = False
+) -> dict[str, Any]:
     """The JSON body that asks for a streamed answer with its token counts.
 
     Speakers are left out, as a chat template leaves them out.
+
+    Args:
+        by_turns: only user and assistant speak, by turns: for a template that takes nothing else.
 
     Raises:
         ModelError: nothing can be asked so.
@@ -33,14 +39,15 @@ def as_question(request: GenerateRequest, model: str, engine: Engine) -> dict[st
         raise ModelError(f"max_tokens is {request.max_tokens}; ask for 1 or more.")
     if request.choices:
         raise ModelError("A model on a server does not choose among sentences; ask the built-in one.")
+    messages = alternating(request.messages) if by_turns else request.messages
     question: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": each.role, "content": harmless(each)} for each in request.messages],
+        "messages": [{"role": each.role, "content": harmless(each)} for each in messages],
         "max_tokens": request.max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
-        **_sampling(request.sampling, engine),
-        **_constraint(request, engine),
+        **_sampling(request.sampling, dialect),
+        **_constraint(request, dialect),
     }
     if stop := [text for text in request.stop if text][:MOST_STOPS]:
         question["stop"] = stop
@@ -54,9 +61,9 @@ def harmless(message: Message) -> str:
     return TURN_MARK.sub(lambda mark: mark[0] + WORD_JOINER, message.text)
 
 
-def _sampling(sampling: Sampling, engine: Engine) -> dict[str, Any]:
+def _sampling(sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
     """How tokens are drawn. What OpenAI lacks goes to engines that know it, so that no default of theirs counts."""
-    known = engine is not Engine.OTHER
+    known = dialect is not Dialect.OTHER
     drawn = sampling.temperature > 0
     fields: dict[str, Any] = {
         "temperature": sampling.temperature,
@@ -64,7 +71,7 @@ def _sampling(sampling: Sampling, engine: Engine) -> dict[str, Any]:
         "seed": sampling.seed,
     }
     if sampling.top_k or (known and drawn):
-        everything = -1 if engine is Engine.VLLM else 0
+        everything = -1 if dialect is Dialect.VLLM else 0
         fields["top_k"] = sampling.top_k or everything
     if sampling.min_p or (known and drawn):
         fields["min_p"] = sampling.min_p
@@ -74,12 +81,12 @@ def _sampling(sampling: Sampling, engine: Engine) -> dict[str, Any]:
     return fields
 
 
-def _constraint(request: GenerateRequest, engine: Engine) -> dict[str, Any]:
+def _constraint(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
     if request.grammar and request.json_schema:
         raise BadGrammarError("Give a grammar or a JSON schema, not both.")
     if request.grammar:
         # llama-cpp-python's server takes one too, and dies of one that is broken (0.3.36).
-        if engine is not Engine.LLAMA_CPP:
+        if dialect is not Dialect.LLAMA_CPP:
             raise BadGrammarError("Only llama.cpp's own server takes a grammar; give a JSON schema instead.")
         return {"grammar": request.grammar}
     if not request.json_schema:
@@ -90,7 +97,7 @@ def _constraint(request: GenerateRequest, engine: Engine) -> dict[str, Any]:
         raise BadGrammarError(f"The JSON schema is not JSON: {error}.") from error
     if not isinstance(schema, dict):
         raise BadGrammarError("The JSON schema is no object.")
-    if engine is Engine.LLAMA_CPP_PYTHON:
+    if dialect is Dialect.LLAMA_CPP_PYTHON:
         return {"response_format": {"type": "json_object", "schema": schema}}
     named = {"name": "answer", "schema": schema, "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": named}}

@@ -38,11 +38,13 @@ NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.
 UNFIT = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR}
 CONSTRAINTS = {"grammar", "response_format"}
 TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
+# How the templates of Mixtral, Gemma and others refuse what they were not made for.
+ROLES_WORDS = ("roles must alternate", "system role not supported", "only user and assistant roles")
 TOO_LONG_WORDS = ("context length", "context size", "context window", "maximum model length")
 
 
-class Engine(StrEnum):
-    """What is behind the address, by `owned_by` of its models; each takes extras of its own."""
+class Dialect(StrEnum):
+    """What is spoken beyond OpenAI's words, by `owned_by` of the models: each engine has extras of its own."""
 
     LLAMA_CPP = "llamacpp"
     LLAMA_CPP_PYTHON = "me"
@@ -51,12 +53,16 @@ class Engine(StrEnum):
 
     @classmethod
     def of(cls, card: ModelCard) -> Self:
-        """The engine that a model's card gives away."""
-        return next((engine for engine in cls if engine == card.owned_by), cls(""))
+        """The dialect of the engine that a model's card gives away."""
+        return next((dialect for dialect in cls if dialect == card.owned_by), cls(""))
 
 
 class NoSuchPathError(ModelError):
     """The server has no such path, or no such model."""
+
+
+class RolesRefusedError(ModelError):
+    """The model's chat template takes only user and assistant, by turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +102,21 @@ class OpenAIServer:
         except ValidationError as error:
             raise self._foreign("/v1/models is no list of models") from error
 
-    async def count_tokens(self, text: str, engine: Engine, model: str) -> int | None:
+    async def count_tokens(self, text: str, dialect: Dialect, model: str) -> int | None:
         """Length of a text in the model's tokens; None where the server does not tell.
 
         Raises:
             ModelError: it can't be reached now.
         """
         question: dict[str, Any]
-        match engine:
-            case Engine.LLAMA_CPP:
+        match dialect:
+            case Dialect.LLAMA_CPP:
                 path, question = "/tokenize", {"content": text}
-            case Engine.LLAMA_CPP_PYTHON:
+            case Dialect.LLAMA_CPP_PYTHON:
                 path, question = "/extras/tokenize/count", {"input": text}
-            case Engine.VLLM:
+            case Dialect.VLLM:
                 path, question = "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False}
-            case Engine.OTHER:
+            case Dialect.OTHER:
                 return None
         try:
             counted = TokenCount.model_validate_json(await self._asked("POST", path, question))
@@ -205,10 +211,11 @@ class OpenAIServer:
 
     async def _refused(self, response: httpx.Response, path: str, question: dict[str, Any]) -> _Fault:
         """What a status other than 200 means."""
+        body = b""
         async with contextlib.aclosing(response):
             with contextlib.suppress(httpx.HTTPError):  # the status says enough
-                await response.aread()
-        fault = read_refusal(response.content if response.is_stream_consumed else b"")
+                body = await response.aread()
+        fault = read_refusal(body)
         said = f"{self._who} answered {response.status_code}: {fault.message or response.reason_phrase}"
         error = self._meant(fault, question) or self._by_status(response, said, path, question)
         again = response.status_code in BUSY | AWAY
@@ -244,6 +251,8 @@ class OpenAIServer:
                 else ""
             )
             return PromptTooLongError(f"{self._who} says: {fault.message}.{room}")
+        if any(each in words for each in ROLES_WORDS):
+            return RolesRefusedError(f"{self._who} refuses the conversation: {fault.message}")
         if "loading model" in words:
             return ModelNotReadyError(f"{self._who} is still loading. Try again soon.")
         return None

@@ -85,8 +85,8 @@ def from_template(messages: Sequence[Message], render: Render) -> Prompt:
         ModelError: the template accepts the conversation in neither form.
     """
 
-    def alternating(some: Sequence[Message]) -> str:
-        return render(_as_chat(_alternating(some)))
+    def by_turns(some: Sequence[Message]) -> str:
+        return render(_as_chat(alternating(some)))
 
     def as_they_are(some: Sequence[Message]) -> str:
         return render(_as_chat(some))
@@ -98,8 +98,8 @@ def from_template(messages: Sequence[Message], render: Render) -> Prompt:
     except ValueError:
         pass  # the second form is for this
     try:
-        text = alternating(messages)
-        return Prompt(text=text, control=True, seam=_seam(messages, text, alternating))
+        text = by_turns(messages)
+        return Prompt(text=text, control=True, seam=_seam(messages, text, by_turns))
     except ValueError as error:
         raise ModelError(f"The model's chat template refuses the conversation: {error}") from error
 
@@ -124,7 +124,7 @@ def _as_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [{"role": message.role, "content": message.text} for message in messages]
 
 
-def _alternating(messages: Sequence[Message]) -> list[Message]:
+def alternating(messages: Sequence[Message]) -> list[Message]:
     """System messages become the user's, neighbours of one role become one message."""
     turns = [replace(message, role=USER) if message.role == SYSTEM else message for message in messages]
     return [

@@ -20,16 +20,15 @@ from llm.base import DeadlineError, ModelError, ModelNotReadyError, ModelStatus,
 from llm.loop_thread import LoopThread
 from llm.openai_answer import Answer
 from llm.openai_question import as_question
-from llm.openai_server import Engine, OpenAIServer
+from llm.openai_server import Dialect, OpenAIServer, RolesRefusedError
 from llm.token_estimate import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from concurrent.futures import Future
-    from typing import Any
 
     from llm.base import GenerateRequest, Identity
-    from llm.openai_shapes import ModelCard
+    from llm.openai_shapes import Chunk, ModelCard
     from llm.remote_settings import RemoteSettings
 
 log = logging.getLogger(__name__)
@@ -40,10 +39,10 @@ COUNTS_KEPT = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """The model that the server has: its name there, what serves it, its context in tokens."""
+    """The model that the server has: its name there, the words it takes, its context in tokens."""
 
     model: str
-    engine: Engine
+    dialect: Dialect
     context_tokens: int
 
 
@@ -71,7 +70,7 @@ class RemoteModel:
         self._watcher: Future[None] | None = None
         self._state, self._detail = State.ABSENT, "not asked yet"
         self._kept_count = lru_cache(COUNTS_KEPT)(self._asked_count)
-        self._server_counts = True
+        self._server_counts, self._by_turns = True, False
 
     @property
     def name(self) -> str:
@@ -118,7 +117,7 @@ class RemoteModel:
             self._found = None
             self._state, self._detail = State.ABSENT, "closed"
         self._loop.close()
-        self.forget()
+        self._kept_count.cache_clear()
 
     def forget(self) -> None:
         """Drops what is kept of texts; the server's own cache is out of reach."""
@@ -164,17 +163,17 @@ class RemoteModel:
             DeadlineError: while iterating, when the time is over.
         """
         found = self._ready()
-        question = as_question(request, found.model, found.engine)
-        return self._pieces(request, question, _still_wanted(self._name, request))
+        as_question(request, found.model, found.dialect)  # what can't be asked is refused now
+        return self._pieces(request, found, _still_wanted(self._name, request))
 
     def _pieces(
-        self, request: GenerateRequest, question: dict[str, Any], still_wanted: Callable[[], None]
+        self, request: GenerateRequest, found: _Found, still_wanted: Callable[[], None]
     ) -> Generator[Piece]:
         session = self._session
         answer = Answer(request)
         cancelled = False
         try:
-            with contextlib.closing(self._loop.iterate(self._server.chat(question), still_wanted)) as chunks:
+            with contextlib.closing(self._chunks(request, found, still_wanted)) as chunks:
                 for chunk in chunks:
                     piece = answer.take(chunk)
                     if piece is not None:
@@ -192,6 +191,22 @@ class RemoteModel:
         if answer.only_thought and not cancelled:
             raise ModelError(f"The model {self._name} only thought. Raise llm.max_tokens.")
         yield last
+
+    def _chunks(
+        self, request: GenerateRequest, found: _Found, still_wanted: Callable[[], None]
+    ) -> Generator[Chunk]:
+        """The server's answer; a model whose template refuses the roles is asked in its own form from then on."""
+        if not self._by_turns:
+            question = as_question(request, found.model, found.dialect)
+            try:
+                yield from self._loop.iterate(self._server.chat(question), still_wanted)
+            except RolesRefusedError as error:
+                log.info("%s. It is asked by turns now.", error)
+                self._by_turns = True
+            else:
+                return
+        question = as_question(request, found.model, found.dialect, by_turns=True)
+        yield from self._loop.iterate(self._server.chat(question), still_wanted)
 
     def _ready(self) -> _Found:
         found = self._found
@@ -211,7 +226,7 @@ class RemoteModel:
             log.exception("model %s: asking %s failed", self._name, self._settings.url)
             self._set(session, State.FAILED, repr(error))
             return False
-        self._server_counts = True
+        self._server_counts, self._by_turns = True, False
         self._kept_count.cache_clear()
         detail = f"{found.model} at {self._settings.url}, context {found.context_tokens} tokens"
         self._set(session, State.READY, detail, found)
@@ -263,11 +278,11 @@ class RemoteModel:
             )
         card = fitting[0]
         context = min(self._settings.context_tokens, card.context_tokens or self._settings.context_tokens)
-        return _Found(model=wanted or card.id, engine=Engine.of(card), context_tokens=context)
+        return _Found(model=wanted or card.id, dialect=Dialect.of(card), context_tokens=context)
 
     def _asked_count(self, text: str) -> int | None:
         found = self._ready()
-        return self._loop.run(self._server.count_tokens(text, found.engine, found.model))
+        return self._loop.run(self._server.count_tokens(text, found.dialect, found.model))
 
 
 def _still_wanted(name: str, request: GenerateRequest) -> Callable[[], None]:

@@ -58,7 +58,10 @@ class Weights:
         forget_errors()
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
-            raise ModelError(f"llama.cpp can't load {path}. {last_errors()}".strip())
+            raise ModelError(
+                f"llama.cpp can't load {path}: {last_errors() or 'it does not say why'}."
+                " Copy the model again, or convert it anew."
+            )
         weakref.finalize(self, llama_cpp.llama_model_free, self.handle)
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)

@@ -102,7 +102,7 @@ class Daemon:
             # A model that is being loaded is not waited for: nothing of it needs saving.
             thread.join(STOP_LIMIT_S)
         for generator in self.generators.values():
-            if generator.status().state is State.READY:
+            if generator.status().state is not State.LOADING:
                 generator.close()
         self.engine.close()
         if self._ledger_keeper.ledger is not None:

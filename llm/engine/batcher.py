@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from llm.base import DeadlineError, Finish, ModelError, PromptTooLongError, Usage
+from llm.base import DeadlineError, Finish, ModelError, ModelNotReadyError, PromptTooLongError, Usage
 from llm.engine.cache import Cache, Lane, Memory
 from llm.engine.identity_file import Sample, StoredIdentity
 from llm.engine.pins import Pin
@@ -126,6 +126,8 @@ class Batcher:
         self._lanes: list[Lane] = []
         self._step_tokens = min(FIRST_STEP, batch.size)
         self._wiped: list[Callable[[], None]] = []
+        self._pin_after_wipe: Pin | None = None
+        self._over = False
 
     # -- from any thread
 
@@ -144,17 +146,17 @@ class Batcher:
         self._sweep()
         if self._wiped and not self._lanes:
             self._wipe()
-        self._admit()
         self._begin_identity()
+        self._admit()
         parts = self._fill(self._step_tokens)
         if not parts:
             return bool(self._lanes)
-        began = self._clock()
-        tokens = self._batch.length
+        began, tokens = self._clock(), self._batch.length
         while not self._context.decode(self._batch):
             parts = self._smaller(parts)
             if not parts:
                 return True
+            began, tokens = self._clock(), self._batch.length
         took = self._clock() - began
         for part in parts:
             self._computed(part)
@@ -162,17 +164,36 @@ class Batcher:
         return True
 
     def pin(self, pin: Pin) -> None:
-        """Wants another identity; see `Generator.pin`."""
+        """Wants another identity; see `Generator.pin`. Nothing where the model was closed, or is too small for it."""
+        if self._over:
+            return
+        if self._wiped:  # else it would be forgotten with what came before
+            self._pin_after_wipe = pin
+            return
+        if len(pin.tokens) >= self.cache.cells.total:
+            log.error(
+                "model %s: identity %d has %d tokens and the cache %d. Raise llm.cache_tokens.",
+                self.name,
+                pin.version,
+                len(pin.tokens),
+                self.cache.cells.total,
+            )
+            return
         self.cache.want(pin)
         if self.cache.next_pin is None and self.cache.pin is not None:
             self._on_pinned(pin.version)
 
     def wipe(self, done: Callable[[], None]) -> None:
         """Forgets all, once the answers under way have ended; the next ones wait for it."""
-        self._wiped.append(done)
+        if self._over:
+            done()
+        else:
+            self._pin_after_wipe = None
+            self._wiped.append(done)
 
     def fail(self, error: ModelError) -> None:
         """Ends every request with an error; the cache is not used again."""
+        self._over = True
         for lane in self._lanes:
             lane.job.end(error)
         self._lanes.clear()
@@ -184,10 +205,17 @@ class Batcher:
 
     def close(self) -> None:
         """Frees the context."""
+        self._over = True
         self._context.close()
 
     def occupancy(self) -> Occupancy:
-        """What it is at now."""
+        """What it is at now.
+
+        Raises:
+            ModelNotReadyError: the model was closed, or failed.
+        """
+        if self._over:
+            raise ModelNotReadyError(f"The model {self.name} was closed.")
         return Occupancy(
             running=len(self._lanes),
             waiting=len(self.queue),
@@ -216,6 +244,8 @@ class Batcher:
                 job.end(_too_late(self.name, 0))
 
     def _admit(self) -> None:
+        if self.cache.next_waits and self._lanes:  # else those who come would keep its cells from it for ever
+            return
         while len(self._lanes) < self._parallel and not self._wiped:
             job = self.queue.first()
             if job is None or self._awaits_identity(job):
@@ -265,14 +295,12 @@ class Batcher:
                 row = self._batch.add(lane.said[-1:], lane.length, lane.sequence, wanted=True)
                 parts.append(_Part(lane, 1, row))
         budget = min(budget, self._batch.room)
-        for lane in self._lanes:
-            count = min(budget, lane.prompt_left)
-            if count:
-                whole = count == lane.prompt_left
-                tokens = lane.job.prompt[lane.length : lane.length + count]
-                row = self._batch.add(tokens, lane.length, lane.sequence, wanted=whole)
-                parts.append(_Part(lane, count, row if whole else None))
-                budget -= count
+        for lane, count in _shares(self._lanes, budget).items():
+            whole = count == lane.prompt_left
+            tokens = lane.job.prompt[lane.length : lane.length + count]
+            row = self._batch.add(tokens, lane.length, lane.sequence, wanted=whole)
+            parts.append(_Part(lane, count, row if whole else None))
+            budget -= count
         pin = self.cache.next_pin
         if budget and pin is not None and pin.sequence >= 0:
             count = min(budget, len(pin.tokens) - pin.computed)
@@ -384,9 +412,31 @@ class Batcher:
 
     def _wipe(self) -> None:
         self.cache.wipe()
+        for job in self.queue.jobs():
+            job.conversation = ""  # it was written before: what it holds is not to be kept either
+        pin, self._pin_after_wipe = self._pin_after_wipe, None
         for done in self._wiped:
             done()
         self._wiped.clear()
+        if pin is not None:
+            self.pin(pin)
+
+
+def _shares(lanes: list[Lane], budget: int) -> dict[Lane, int]:
+    """How much of each prompt is computed: half of it all for the one that came first, then the shortest first.
+
+    So a short question does not wait for a long prompt, and a long prompt is not starved by short questions.
+    """
+    prompts = [lane for lane in lanes if lane.prompt_left]
+    counts = dict.fromkeys(prompts, 0)
+    for lane in prompts[:1]:
+        counts[lane] = min(lane.prompt_left, (budget + 1) // 2)
+        budget -= counts[lane]
+    for lane in sorted(prompts, key=lambda lane: lane.prompt_left - counts[lane]):
+        more = min(lane.prompt_left - counts[lane], budget)
+        counts[lane] += more
+        budget -= more
+    return {lane: count for lane, count in counts.items() if count}
 
 
 def _last_piece(job: Job, *, cached: int) -> None:

@@ -92,10 +92,10 @@ class Cache:
     """Sequences and cells of one context; used by the engine's thread only."""
 
     def __init__(self, memory: Memory, *, whole_only: bool = False) -> None:
-        """Empties the memory.
+        """Starts with nothing known.
 
         Args:
-            memory: the context.
+            memory: the context, empty.
             whole_only: its sequences can't be cut back, so only whole ones are used again.
         """
         self._memory = memory
@@ -116,7 +116,10 @@ class Cache:
             length = self._usable(kept.tokens, job.prompt)
             pinned = self._usable(self.pin.tokens, job.prompt) if self.pin else 0
             if length > pinned:
-                return self._go_on(job, kept, length)
+                lane = self._go_on(job, kept, length)
+                if lane is not None or kept.base_length >= pinned:
+                    return lane
+                self._drop(job.conversation)  # it began before the identity, whose cells take less room
         base = self.pin
         length = self._usable(base.tokens, job.prompt) if base else 0
         if not self._reserve(job, len(job.prompt) - length + job.room) or not self._any_sequence():
@@ -168,12 +171,20 @@ class Cache:
     # -- identities
 
     def want(self, pin: Pin) -> None:
-        """Asks for another identity; one that is being computed and not yet in force is given up."""
+        """Asks for another identity; another one that is being computed and not yet in force is given up."""
+        if self.next_pin is not None and np.array_equal(self.next_pin.tokens, pin.tokens):
+            self.next_pin.version = pin.version
+            return
         self._abandon_next()
         if self.pin is not None and np.array_equal(self.pin.tokens, pin.tokens):
             self.pin.version = pin.version
             return
         self.next_pin = pin
+
+    @property
+    def next_waits(self) -> bool:
+        """Whether an identity is wanted that has no cells yet."""
+        return self.next_pin is not None and self.next_pin.sequence < 0
 
     def begin_next(self, *, idle: bool) -> Pin | None:
         """The wanted identity with a sequence and cells; None while there is none, or no room for both.
@@ -268,13 +279,11 @@ class Cache:
         base_length = min(kept.base_length, length)
         # Out of the list while cells are sought, or it might be the one that has to go.
         self._kept.pop(job.conversation)
-        before = self.cells.of(job.conversation)
         self.cells.move(job.conversation, job)
         if not self._reserve(job, len(job.prompt) - base_length + job.room):
             self.cells.move(job, job.conversation)
             self._kept[job.conversation] = kept
             self._kept.move_to_end(job.conversation, last=False)
-            log.debug("conversation %s keeps %d cells until there is room", job.conversation, before)
             return None
         self._memory.cut(kept.sequence, length)
         if kept.base is not None:

@@ -30,9 +30,9 @@ class Engine:
         self._batchers: dict[Batcher, Callable[[ModelError], None]] = {}
         self._orders: deque[Callable[[], None]] = deque()
         self._signal = threading.Condition()
-        self._asleep = True
         self._called = False
         self._closed = False
+        self._over = False
         self._thread: threading.Thread | None = None
 
     def attach(self, batcher: Batcher, on_dead: Callable[[ModelError], None]) -> None:
@@ -41,6 +41,9 @@ class Engine:
         Args:
             batcher: the model's.
             on_dead: told, in the engine's thread, why the model was let go after llama.cpp failed on it.
+
+        Raises:
+            ModelNotReadyError: the engine was closed.
         """
         with self._signal:
             if self._closed:
@@ -48,15 +51,14 @@ class Engine:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
                 self._thread.start()
-        self.order(lambda: self._batchers.__setitem__(batcher, on_dead))
+            self.order(lambda: self._batchers.__setitem__(batcher, on_dead))
 
     def detach(self, batcher: Batcher) -> None:
         """Ends a model's answers with ModelNotReadyError and frees its context; returns when that is done."""
 
         def leave() -> None:
             if self._batchers.pop(batcher, None) is not None:
-                batcher.fail(ModelNotReadyError(f"The model {batcher.name} was closed while it answered."))
-                batcher.close()
+                self._let_go(batcher, _closed(batcher))
 
         self.ask(leave)
 
@@ -67,11 +69,14 @@ class Engine:
             self._signal.notify()
 
     def order(self, what: Callable[[], None]) -> None:
-        """Does something in the engine's thread, between steps; returns at once."""
+        """Does something in the engine's thread, between steps; returns at once. After `close`, in this thread."""
         with self._signal:
-            self._orders.append(what)
-            self._called = True
-            self._signal.notify()
+            if not self._over:
+                self._orders.append(what)
+                self._called = True
+                self._signal.notify()
+                return
+        self._guarded(what)
 
     def ask(self, what: Callable[[], Result]) -> Result:
         """The same, and waits for the result or the error."""
@@ -99,12 +104,12 @@ class Engine:
 
     def close(self) -> None:
         """Ends every answer, frees every context, and the thread."""
-        for batcher in list(self._batchers):
-            self.detach(batcher)
         with self._signal:
             self._closed = True
             self._signal.notify()
-        if self._thread is not None:
+        if self._thread is None:
+            self._leave()
+        elif self._thread is not threading.current_thread():
             self._thread.join()
 
     def _run(self) -> None:
@@ -114,9 +119,10 @@ class Engine:
                 while not (worked or self._called or self._closed):
                     self._signal.wait()
                 if self._closed:
-                    return
+                    break
                 self._called = False
             worked = self._turn()
+        self._leave()
 
     def _turn(self) -> bool:
         """Orders, then a step of each model. A function, so that it holds no model while the engine sleeps."""
@@ -124,10 +130,23 @@ class Engine:
             orders, self._orders = self._orders, deque()
         for what in orders:
             self._guarded(what)
-        steps = [
-            self._step(batcher) for batcher in list(self._batchers)
-        ]  # a step of each, whatever the first did
-        return any(steps)
+        worked = [self._step(batcher) for batcher in list(self._batchers)]  # all, whatever the first one did
+        return any(worked)
+
+    def _leave(self) -> None:
+        """The last turn: what was ordered is done, and every model let go."""
+        with self._signal:
+            orders, self._orders = self._orders, deque()
+        for what in orders:
+            self._guarded(what)
+        while self._batchers:
+            batcher, _ = self._batchers.popitem()
+            self._let_go(batcher, _closed(batcher))
+        with self._signal:
+            self._over = True
+            orders, self._orders = self._orders, deque()
+        for what in orders:
+            self._guarded(what)
 
     def _step(self, batcher: Batcher) -> bool:
         try:
@@ -136,13 +155,20 @@ class Engine:
             log.exception("model %s: the engine lets it go", batcher.name)
             reason = error if isinstance(error, ModelError) else ModelError(repr(error))
             on_dead = self._batchers.pop(batcher)
-            batcher.fail(reason)
-            self._guarded(batcher.close)
+            self._let_go(batcher, reason)
             self._guarded(lambda: on_dead(reason))
             return True
+
+    def _let_go(self, batcher: Batcher, reason: ModelError) -> None:
+        self._guarded(lambda: batcher.fail(reason))
+        self._guarded(batcher.close)
 
     def _guarded(self, what: Callable[[], None]) -> None:
         try:
             what()
         except Exception:  # the thread's boundary
             log.exception("the engine goes on after a failure")
+
+
+def _closed(batcher: Batcher) -> ModelNotReadyError:
+    return ModelNotReadyError(f"The model {batcher.name} was closed while it answered.")

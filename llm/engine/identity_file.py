@@ -1,8 +1,8 @@
 """A computed identity on disk: its keys and values, and a sample of logits that proves them after loading.
 
-magic │ length │ header (JSON: key, sample, digest) │ keys and values
+magic │ SHA-256 of all that follows │ length │ header (JSON: key, sample) │ keys and values
 
-Written aside and renamed, checked whole (SHA-256) before llama.cpp sees a byte of it.
+Written aside and renamed, checked whole before anything of it is believed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,9 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"memoryd identity 1\n"
 SUFFIX = ".identity"
-HEADER_BYTES = 1024 * 1024
+PART = ".part"
+DIGEST_BYTES = 32
+LENGTH_BYTES = 8
 SAMPLED = 32
 TOLERANCE = 0.5
 BLOCK = 64 * 1024
@@ -66,7 +70,11 @@ class StoredIdentity:
 
 
 class IdentityFiles:
-    """The files of one model with one way of keeping the cache, in a folder that several models share."""
+    """The files of one model with one way of keeping the cache, in a folder that several models share.
+
+    Attributes:
+        removals: how often all were removed.
+    """
 
     def __init__(self, folder: Path, model: Path, *, kv_type: str) -> None:
         """Reads a few megabytes of the model, however large it is, to know it again.
@@ -74,6 +82,8 @@ class IdentityFiles:
         Raises:
             OSError: the model can't be read.
         """
+        self.removals = 0
+        self._lock = threading.Lock()
         self._folder = folder
         self._model = hashlib.sha256(f"{fingerprint(model)} {kv_type}".encode()).hexdigest()[:24]
 
@@ -92,40 +102,42 @@ class IdentityFiles:
             log.warning("the computed identity %s is torn or of another kind; it is computed again", path)
         return stored
 
-    def save(self, tokens: Sequence[int] | NDArray[np.int32], stored: StoredIdentity) -> None:
-        """Writes the file and removes this model's older ones. A failure is a line in the log, nothing more."""
+    def save(
+        self, tokens: Sequence[int] | NDArray[np.int32], stored: StoredIdentity, *, removals: int
+    ) -> None:
+        """Writes the file and removes this model's older ones. A failure is a line in the log, nothing more.
+
+        Args:
+            tokens: the identity's.
+            stored: what was computed of it.
+            removals: as it was then; what was to be removed since is not brought back.
+        """
         path = self._path(tokens)
-        header = json.dumps(
-            {
-                "key": path.stem,
-                "tokens": stored.sample.tokens,
-                "logits": stored.sample.logits,
-                "digest": hashlib.sha256(stored.state).hexdigest(),
-            }
-        ).encode()
-        aside = path.with_suffix(".part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(MAGIC + len(header).to_bytes(8, "little") + header)
-                file.write(stored.state)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-            for old in self._newest_first()[KEPT:]:
-                old.unlink(missing_ok=True)
-        except OSError as error:
-            log.warning("the computed identity can't be kept in %s: %s", self._folder, error)
-            aside.unlink(missing_ok=True)
+        aside = path.with_suffix(PART)
+        with self._lock:
+            if self.removals != removals:
+                return
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                _write(aside, path.stem, stored)
+                aside.replace(path)
+                for old in [*self._newest_first()[KEPT:], *self._parts()]:
+                    old.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("the computed identity can't be kept in %s: %s", self._folder, error)
+                with suppress(OSError):
+                    aside.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes every file of this model.
+        """Removes every file of this model, and sees to it that none being written comes back.
 
         Raises:
             OSError: one can't be removed.
         """
-        for path in [*self._newest_first(), *self._folder.glob(f"{self._model}-*.part")]:
-            path.unlink(missing_ok=True)
+        with self._lock:
+            self.removals += 1
+            for path in [*self._newest_first(), *self._parts()]:
+                path.unlink(missing_ok=True)
 
     def _path(self, tokens: Sequence[int] | NDArray[np.int32]) -> Path:
         digest = hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).hexdigest()[:24]
@@ -134,6 +146,10 @@ class IdentityFiles:
     def _newest_first(self) -> list[Path]:
         files = list(self._folder.glob(f"{self._model}-*{SUFFIX}"))
         return sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _parts(self) -> list[Path]:
+        """What a process left that ended while it wrote."""
+        return list(self._folder.glob(f"{self._model}-*{PART}"))
 
 
 def fingerprint(model: Path) -> str:
@@ -148,20 +164,25 @@ def fingerprint(model: Path) -> str:
     return digest.hexdigest()
 
 
+def _write(path: Path, key: str, stored: StoredIdentity) -> None:
+    header = json.dumps({"key": key, "tokens": stored.sample.tokens, "logits": stored.sample.logits}).encode()
+    begins = len(header).to_bytes(LENGTH_BYTES, "little") + header
+    digest = hashlib.sha256(begins)
+    digest.update(stored.state)
+    with path.open("wb") as file:
+        file.write(MAGIC + digest.digest() + begins)
+        file.write(stored.state)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _parse(data: bytes, key: str) -> StoredIdentity | None:
-    start = len(MAGIC) + 8
-    if not data.startswith(MAGIC) or len(data) < start:
+    body = memoryview(data)[len(MAGIC) + DIGEST_BYTES :]
+    if data[: -len(body)] != MAGIC + hashlib.sha256(body).digest():
         return None
-    length = int.from_bytes(data[len(MAGIC) : start], "little")
-    if length > HEADER_BYTES:
+    length = int.from_bytes(body[:LENGTH_BYTES], "little")
+    header = json.loads(bytes(body[LENGTH_BYTES : LENGTH_BYTES + length]))
+    if header["key"] != key:
         return None
-    try:
-        header = json.loads(data[start : start + length])
-        sample = Sample(tuple(map(int, header["tokens"])), tuple(map(float, header["logits"])))
-        known = header["key"], header["digest"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    state = data[start + length :]
-    if known != (key, hashlib.sha256(state).hexdigest()) or not sample.tokens:
-        return None
-    return StoredIdentity(sample, state)
+    sample = Sample(tuple(header["tokens"]), tuple(header["logits"]))
+    return StoredIdentity(sample, bytes(body[LENGTH_BYTES + length :]))

@@ -84,7 +84,7 @@ class Pieces:
             raise StopIteration
         if isinstance(item, Exception):
             self._over = True
-            raise item
+            raise item.with_traceback(None)  # several requests may get the same error
         return item
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ class Waiting:
         """
         with self._lock:
             if self._closed is not None:
-                raise self._closed
+                raise self._closed.with_traceback(None)
             if self._count() >= self._limit + free_places:
                 return False
             self._users.setdefault(job.user, deque()).append(job)
@@ -65,6 +65,11 @@ class Waiting:
                 }
                 self._users = OrderedDict((user, jobs) for user, jobs in left.items() if jobs)
             return taken
+
+    def jobs(self) -> list[Job]:
+        """Every job, user by user."""
+        with self._lock:
+            return [job for jobs in self._users.values() for job in jobs]
 
     def close(self, error: ModelError) -> list[Job]:
         """Takes every job out; later ones are refused with this error."""

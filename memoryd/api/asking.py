@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from memoryd.config import Config
     from memoryd.echo_brain import Event
 
-# A question holds its thread while it waits for a model. These are more than all models answer and let wait, so that
-# a model's queue is what refuses, and says when to come back; and they are not the threads of the other routes.
-THREADS = 256
+# Questions whose memories are being sought, beside those that a model has taken.
+SEEKING = 32
 
 
-def ask_threads() -> CapacityLimiter:
-    """The threads that the questions of one app share."""
-    return CapacityLimiter(THREADS)
+def ask_threads(config: Config) -> CapacityLimiter:
+    """The threads that the questions of one app share; they are not the threads of the other routes.
+
+    A question holds its thread while it waits for a model. So there are more than all models answer and let wait:
+    what refuses is a model's queue, which says when to come back.
+    """
+    taken = (len(config.models) + 1) * (config.llm.parallel + config.llm.waiting)
+    return CapacityLimiter(taken + SEEKING)
 
 
 class Asking:

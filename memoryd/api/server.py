@@ -45,6 +45,7 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         served = daemon or Daemon(load_config().config)
         setup_logging(served.config.log.level, served.config.paths.state / "logs")
         app.state.daemon = served
+        app.state.ask_threads = ask_threads(served.config)
         asyncio.get_running_loop().call_later(HEAD_START_S, served.start)
         try:
             yield
@@ -59,7 +60,6 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.ask_threads = ask_threads()
     app.add_middleware(Gate)
     add_problem_handlers(app)
     for part in (health, ask, search, conversations, identity, status, verify):

@@ -17,7 +17,7 @@ from tests.llm.bad_files import INCONSISTENT, MANGLED, OTHERS, write_bad_files, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMEDY = re.compile(r"\b(Copy|Name|Convert|Put|Update) [^.]+\.")
+REMEDY = re.compile(r"\b(Copy|Name|Convert|Put|Update|Lower) [^.]+\.")
 NOISY = 40
 
 
@@ -55,7 +55,7 @@ def test_it_fails_and_the_reason_names_the_file(
     assert "Traceback" not in reason
 
 
-@pytest.mark.parametrize("wrong", [*MANGLED, *OTHERS])
+@pytest.mark.parametrize("wrong", [*MANGLED, *INCONSISTENT, *OTHERS])
 def test_the_reason_says_what_to_do(
     wrong: str, bad_files: dict[str, Path], outcomes: dict[str, tuple[str, str]]
 ) -> None:

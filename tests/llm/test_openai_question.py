@@ -6,7 +6,7 @@ import pytest
 
 from llm.base import BadGrammarError, GenerateRequest, Message, ModelError, Sampling
 from llm.openai_question import as_question
-from llm.openai_server import Engine
+from llm.openai_server import Dialect
 
 MESSAGES = (
     Message(role="system", speaker="에코", text="나는 에코다."),
@@ -14,8 +14,8 @@ MESSAGES = (
 )
 
 
-def question(engine: Engine = Engine.OTHER, **more: Any) -> dict[str, Any]:
-    return as_question(GenerateRequest(**{"messages": MESSAGES} | more), "small", engine)
+def question(dialect: Dialect = Dialect.OTHER, *, by_turns: bool = False, **more: Any) -> dict[str, Any]:
+    return as_question(GenerateRequest(**{"messages": MESSAGES} | more), "small", dialect, by_turns=by_turns)
 
 
 def test_an_unknown_server_gets_what_openai_knows_and_no_more() -> None:
@@ -48,10 +48,14 @@ def test_what_was_asked_for_goes_to_every_server() -> None:
     assert asked["repeat_penalty"] == asked["repetition_penalty"] == 1.1
 
 
-@pytest.mark.parametrize(("engine", "all_of_them"), [(Engine.LLAMA_CPP, 0), (Engine.VLLM, -1)])
-def test_no_default_of_a_known_engine_counts(engine: Engine, all_of_them: int) -> None:
-    asked = question(engine, sampling=Sampling(temperature=0.7))
+@pytest.mark.parametrize(("dialect", "all_of_them"), [(Dialect.LLAMA_CPP, 0), (Dialect.VLLM, -1)])
+def test_no_default_of_a_known_engine_counts(dialect: Dialect, all_of_them: int) -> None:
+    asked = question(dialect, sampling=Sampling(temperature=0.7))
     assert (asked["top_k"], asked["min_p"], asked["repeat_penalty"]) == (all_of_them, 0.0, 1.0)
+
+
+def test_for_a_strict_template_only_two_speak_by_turns() -> None:
+    assert question(by_turns=True)["messages"] == [{"role": "user", "content": "나는 에코다.\n\n안녕?"}]
 
 
 def test_only_four_stop_texts_go_out() -> None:
@@ -79,17 +83,17 @@ def test_a_schema_goes_out_in_the_engines_own_form() -> None:
         "type": "json_schema",
         "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
     }
-    assert question(Engine.LLAMA_CPP_PYTHON, json_schema=schema)["response_format"] == {
+    assert question(Dialect.LLAMA_CPP_PYTHON, json_schema=schema)["response_format"] == {
         "type": "json_object",
         "schema": {"type": "object"},
     }
 
 
 def test_a_grammar_goes_to_llama_cpps_own_server_only() -> None:
-    assert question(Engine.LLAMA_CPP, grammar='root ::= "네"')["grammar"] == 'root ::= "네"'
-    for engine in (Engine.OTHER, Engine.VLLM, Engine.LLAMA_CPP_PYTHON):
+    assert question(Dialect.LLAMA_CPP, grammar='root ::= "네"')["grammar"] == 'root ::= "네"'
+    for dialect in (Dialect.OTHER, Dialect.VLLM, Dialect.LLAMA_CPP_PYTHON):
         with pytest.raises(BadGrammarError, match="give a JSON schema instead"):
-            question(engine, grammar='root ::= "네"')
+            question(dialect, grammar='root ::= "네"')
 
 
 @pytest.mark.parametrize(

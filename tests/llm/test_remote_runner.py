@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ANSWER = stream(chunk("네, "), chunk("기억해요."), chunk(finish="stop"), usage(30, 5, cached_tokens=20))
-QUICK = 0.02
+USUAL: dict[str, Any] = {"look_again_s": 0.02}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def connect(server: ScriptedServer) -> Iterator[Callable[..., RemoteModel]]:
     models: list[RemoteModel] = []
 
     def connected(**settings: Any) -> RemoteModel:
-        remote = RemoteModel("big", RemoteSettings(**{"url": server.url, "look_again_s": QUICK} | settings))
+        remote = RemoteModel("big", RemoteSettings(**USUAL | {"url": server.url} | settings))
         models.append(remote)
         remote.load()
         return remote
@@ -188,15 +188,19 @@ def test_a_pinned_identity_is_noted(big: RemoteModel) -> None:
     assert big.status().identity is None
     big.pin(Identity(version=7, text="나는 에코다."))
     assert big.status().identity == 7
+    big.forget()
+    assert big.status().identity is None
 
 
 def test_closed_it_is_absent_and_can_be_loaded_again(big: RemoteModel) -> None:
+    big.pin(Identity(version=7, text="나는 에코다."))
     big.close()
     assert big.status().state is State.ABSENT
     with pytest.raises(ModelNotReadyError):
         big.generate(ask())
     big.load()
     assert texts(answered(big)) == "네, 기억해요."
+    assert big.status().identity == 7
 
 
 # What it answers
@@ -239,11 +243,13 @@ def test_thoughts_are_kept_apart(big: RemoteModel, server: ScriptedServer, field
     assert pieces[0] == Piece(text="", thought="어디 보자")
 
 
-def test_thoughts_in_the_text_are_no_answer(big: RemoteModel, server: ScriptedServer) -> None:
+def test_thoughts_in_the_text_are_kept_apart_too(big: RemoteModel, server: ScriptedServer) -> None:
     server.scripts[CHAT] = [
         stream(chunk("<thi"), chunk("nk>음"), chunk("</think>\n\n네."), chunk(finish="stop"))
     ]
-    assert texts(answered(big)) == "네."
+    pieces = answered(big)
+    assert texts(pieces) == "네."
+    assert "".join(piece.thought for piece in pieces) == "음"
 
 
 def test_nothing_but_thoughts_is_no_answer(big: RemoteModel, server: ScriptedServer) -> None:
@@ -270,6 +276,26 @@ def test_a_stop_text_that_the_server_was_not_told_ends_the_answer_and_the_connec
     assert texts(pieces) == "네."
     assert pieces[-1].finish is Finish.STOP
     assert server.left.wait(5)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+        "Jinja Exception: System role not supported",
+    ],
+)
+def test_a_template_that_refuses_the_roles_is_asked_by_turns_from_then_on(
+    big: RemoteModel, server: ScriptedServer, words: str
+) -> None:
+    server.scripts[CHAT] = [reply({"object": "error", "message": words}, 400), ANSWER]
+    system = Message(role="system", speaker="에코", text="나는 에코다.")
+    request = GenerateRequest(messages=(system, *ask("안녕?").messages))
+    assert texts(answered(big, request)) == "네, 기억해요."
+    assert texts(answered(big, request)) == "네, 기억해요."
+    merged = [{"role": "user", "content": "나는 에코다.\n\n안녕?"}]
+    assert [len(body["messages"]) for body in server.bodies()] == [2, 1, 1]
+    assert server.bodies()[-1]["messages"] == merged
 
 
 # When it goes wrong
@@ -387,7 +413,12 @@ def test_a_cancelled_request_ends_at_once_and_frees_the_server(
 ) -> None:
     server.scripts[CHAT] = [hang(*([chunk("네")] if begun else []), begun=begun)]
     cancelled = threading.Event()
-    threading.Thread(target=lambda: server.hanging.wait() and cancelled.set()).start()
+
+    def cancel() -> None:
+        server.hanging.wait(5)
+        cancelled.set()
+
+    threading.Thread(target=cancel).start()
     pieces = answered(big, ask(cancelled=cancelled))
     assert texts(pieces) == ("네" if begun else "")
     assert pieces[-1].finish is Finish.CANCELLED

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llm import ModelSettings
 from memoryd import opening
-from memoryd.config import Config, Embedding, Llm, Paths
+from memoryd.config import Config, Embedding, Llm, Model, Paths
 from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
 from memoryd.language_models import local_models
@@ -18,6 +17,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from memoryd.opening import Memory
 
@@ -40,8 +40,10 @@ def test_every_model_is_set_as_the_configuration_says(tmp_path: Path) -> None:
     assert list(models) == ["bundled", "deepseek", "mixtral", "llama"]
     family, settings = models["deepseek"]
     assert family == "deepseek"
+    file = Config().models["deepseek"]
+    assert isinstance(file, Model)
     assert settings == ModelSettings(
-        path=Path("/workspace/llm_models/deepseek-r1-distill-qwen-7b.Q4_K_M.gguf"),
+        path=file.path,
         context_tokens=1024,
         cache_tokens=4096,
         parallel=3,

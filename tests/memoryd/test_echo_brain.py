@@ -11,6 +11,7 @@ from llm import (
     DeadlineError,
     Finish,
     GenerateRequest,
+    Identity,
     Message,
     ModelError,
     Piece,
@@ -22,8 +23,6 @@ from llm import (
 from memoryd.at_hand import TURNS_LEFT
 from memoryd.echo_brain import (
     BUILT_IN_NOTE,
-    MEMORIES_HEADING,
-    QUESTION_HEADING,
     Answer,
     BrainSettings,
     EchoBrain,
@@ -43,6 +42,7 @@ from memoryd.errors import (
 )
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
+from memoryd.prompt import MEMORIES_HEADING, QUESTION_HEADING
 from memoryd.quotes import Quotes
 from memoryd.testing import FakeClock, FakeGenerator
 from memoryd.users import User
@@ -159,6 +159,29 @@ def test_the_prompt_is_the_identity_then_the_memories_with_the_question(
     assert (request.user, request.conversation, request.deadline_s) == ("jihun", "jihun/c1", None)
 
 
+def test_the_identity_that_the_model_holds_serves_until_it_holds_the_next(
+    home: Home, llama: FakeGenerator
+) -> None:
+    before = home.ledger.identities.add(
+        digest="b", text="나는 메아리였다.\n", tokens=4, missing=(), created_at=FakeClock().now()
+    )
+    being = Being(home, llama)
+    llama.pin(Identity(version=before.version, text=before.text))
+    *_, answer = being.ask(WHERE)
+    assert isinstance(answer, Answer)
+    assert (answer.identity_version, _system(llama)) == (before.version, before.text)
+    llama.pin(Identity(version=IDENTITY.version, text=IDENTITY.text))
+    *_, answer = being.ask(WHERE)
+    assert isinstance(answer, Answer)
+    assert (answer.identity_version, _system(llama)) == (IDENTITY.version, IDENTITY.text)
+
+
+def test_an_identity_that_nobody_knows_any_more_serves_nobody(home: Home, llama: FakeGenerator) -> None:
+    llama.pin(Identity(version=99, text="?"))
+    Being(home, llama).ask(WHERE)
+    assert _system(llama) == IDENTITY.text
+
+
 def test_a_being_without_identity_and_memories_still_answers(home: Home, llama: FakeGenerator) -> None:
     (home.root / "day0310/cat.jsonl").unlink()
     home.read("day0310/cat.jsonl")
@@ -222,21 +245,6 @@ def test_a_conversation_goes_on_from_the_prompt_before_word_for_word(
     assert second.messages[: len(first.messages)] == first.messages
 
 
-def test_a_memory_that_the_conversation_shows_already_is_cited_and_not_shown_again(
-    home: Home, llama: FakeGenerator
-) -> None:
-    being = Being(home, llama)
-    recalled, *_ = being.ask(WHERE)
-    again, *_, answer = being.ask("두부는 지붕 위에서 뭐 해?")
-    assert isinstance(recalled, Recalled)
-    assert isinstance(again, Recalled)
-    assert isinstance(answer, Answer)
-    cat = recalled.hits[0].passage.id
-    assert cat in {hit.passage.id for hit in again.hits}
-    assert cat in {hit.passage.id for hit in answer.hits}
-    assert [CAT in text for _, _, text in _history(llama)] == [True, False, False]
-
-
 def test_a_conversation_goes_on_after_a_restart_as_it_was_said(home: Home, llama: FakeGenerator) -> None:
     being = Being(home, llama)
     being.ask(WHERE)
@@ -251,26 +259,6 @@ def test_memories_that_were_read_are_never_written(home: Home, llama: FakeGenera
         being.ask(WHERE)
     assert {record["text"] for record in being.written()} == {WHERE, "지붕 위에서 자."}
     assert MEMORIES_HEADING not in " ".join(home.said())
-
-
-def test_a_conversation_too_long_as_it_was_read_is_sent_as_it_was_said_and_goes_on_from_there(
-    home: Home, llama: FakeGenerator
-) -> None:
-    being = Being(home, llama)
-    being.ask(WHERE)
-    _forget_the_cat(being)
-    dog, question = "보리는 마당에서 노는 갈색 강아지야.", "보리는 마당에서 놀아?"
-    home.remember("day0311/dog.jsonl", line(dog, speaker="지훈"))
-    read = _read(question, dog).replace("03-10 · day0310/cat", "03-11 · day0311/dog")
-    plain = [("user", "jihun", WHERE), EXPECTED_HISTORY[1]]
-    needed = [f"{speaker}: {text}" for _, speaker, text in [*plain, ("user", "jihun", read)]]
-    # Ten more: whether a memory stands in the conversation already is known only once its turns are chosen.
-    llama.context_tokens = 100 + 64 + len(" ".join([IDENTITY.text, *needed]).split()) + 10
-    being.ask(question)
-    assert _history(llama) == [*plain, ("user", "jihun", read)]
-    llama.context_tokens = 4096
-    being.ask("왜?")
-    assert _history(llama) == [*plain, ("user", "jihun", read), *EXPECTED_HISTORY[1:]]
 
 
 def test_another_conversation_begins_empty(home: Home, llama: FakeGenerator) -> None:

@@ -35,7 +35,8 @@ CROWD = 45
 class Served:
     """The app behind a port of this machine."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, server: uvicorn.Server, port: int, token: str) -> None:
+        self.server = server
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
         self._token = token
@@ -55,11 +56,12 @@ class Served:
 @pytest.fixture
 def served(app: FastAPI, daemon: StandIn) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+        settings = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")
+        server = uvicorn.Server(settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
         thread.start()
         until(lambda: server.started)
-        yield Served(listener.getsockname()[1], daemon.token)
+        yield Served(server, listener.getsockname()[1], daemon.token)
         server.should_exit = True
         thread.join(PATIENCE_S)
 
@@ -126,6 +128,20 @@ def test_a_client_that_goes_away_while_its_memories_are_sought_is_heard_too(
     found.set()
     until(lambda: len(daemon.kept()) == 1)
     assert [turn["text"] for turn in daemon.kept()] == [QUESTION]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_stops_ends_its_answers_and_what_was_said_is_kept(
+    served: Served, daemon: StandIn, patient: PatientGenerator, stream: bool
+) -> None:
+    with served.call(stream=stream):
+        assert patient.waiting.wait(PATIENCE_S)
+        served.server.config.timeout_graceful_shutdown = 0
+        served.server.should_exit = True
+        assert patient.ended.wait(PATIENCE_S)
+        assert daemon.stopped.wait(PATIENCE_S)
+    until(lambda: len(daemon.kept()) == 2)
+    assert [turn["text"] for turn in daemon.kept()] == [QUESTION, "음"]
 
 
 def test_questions_that_wait_keep_nobody_else_waiting(
