@@ -37,7 +37,7 @@ def test_a_pin_is_the_beginning_of_every_prompt(tiny_llama: Path, opened: Opener
         ("", {}, "it is empty"),
         ("하나 " * 600, {}, r"it has \d+ tokens and the context 512\. Lower replay\.token_budget or raise"),
         (
-            "하나 " * 150,
+            "하나 " * 75,
             {"cache_tokens": 256},
             r"it has \d+ tokens and the cache 256\. Raise llm\.cache_tokens",
         ),
