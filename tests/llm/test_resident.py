@@ -585,6 +585,33 @@ def test_one_that_was_closed_can_be_loaded_again(small: ResidentModel) -> None:
     assert ask(small, request()) == before
 
 
+def test_it_is_closed_and_loaded_under_the_hands_of_those_who_ask(small: ResidentModel) -> None:
+    done = threading.Event()
+    unforeseen: list[Exception] = []
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            try:
+                small.count_tokens("나는 에코다. " * 50)
+                list(small.generate(request("말 " * 50, max_tokens=3, grammar="root ::= [a-z]+")))
+            except ModelNotReadyError:
+                pass
+            except Exception as error:  # noqa: BLE001  (told below)
+                unforeseen.append(error)
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(8):
+        small.close()
+        small.load()
+    done.set()
+    for thread in threads:
+        thread.join(30)
+    assert unforeseen == []
+    assert ask(small, request(max_tokens=2))[1].completion_tokens == 2
+
+
 def test_closing_gives_the_memory_back(settings: ModelSettings, engine: Engine) -> None:
     model = ResidentModel("bundled", BUNDLED, settings, engine)
     model.load()
