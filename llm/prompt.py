@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
-from os.path import commonprefix  # noqa: RUF071  (of characters, which is what is meant)
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llm.base import ModelError
