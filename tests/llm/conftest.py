@@ -87,6 +87,12 @@ def opened(engine: Engine) -> Iterator[Opener]:
 
 
 @pytest.fixture
+def small(tiny_llama: Path, opened: Opener) -> ResidentModel:
+    """A small model that answers transcripts."""
+    return opened(tiny_llama)
+
+
+@pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
     steps = Steps(monkeypatch)
     yield steps
