@@ -27,7 +27,6 @@ from llm.base import (
 )
 from llm.choices import Choices
 from llm.device import device_now
-from llm.engine.identity_file import IdentityFiles
 from llm.engine.job import Job, Pieces
 from llm.gguf import read_gguf
 from llm.plan import Verdict, verdict_for
@@ -182,6 +181,8 @@ class ResidentModel:
                 if self._model is model and self._identity is None:  # else another is pinned already
                     self._status = self._state(State.READY, self._status.detail)
         elif self._settings.states is not None and _is_there(self._settings.path):
+            from llm.engine.identity_file import IdentityFiles  # which needs numpy
+
             IdentityFiles(self._settings.states, self._settings.path, kv_type=self._settings.kv_type).remove()
 
     def count_tokens(self, text: str) -> int:

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from llm import Piece
+    from llm import Piece, TokenLogprob
     from llm.batch import Batch
     from llm.loaded import LoadedModel
     from llm.resident import ResidentModel
 
 IDENTITY = "에코는 존재다."
+LONG = 400
+NOISE = 1.5
+"""How far apart the built-in model's likeliest tokens may lie to change places with other company in a batch."""
 
 
 def request(
@@ -45,6 +48,16 @@ def ask(model: ResidentModel, wanted: GenerateRequest) -> tuple[str, Usage]:
 def inner(model: ResidentModel) -> LoadedModel:
     assert model._model
     return model._model
+
+
+def agree(one: list[TokenLogprob], other: list[TokenLogprob]) -> None:
+    """The same tokens, up to a place where two were as good as equally likely."""
+    for mine, theirs in zip(one, other, strict=False):
+        if mine.token != theirs.token:
+            values = {token: value for token, _, value in mine.top}
+            assert abs(values[mine.token] - values[theirs.token]) < NOISE
+            return
+    assert one == [] or len(one) == len(other)
 
 
 class Steps:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from llm import BadGrammarError, Sampling
 from llm.grammar import DEEPEST, GRAMMAR_BYTES, LARGEST_COUNT, MOST_OPTIONAL, grammar_of
 from llm.sampler import Sampler
-from llm.weights import Weights
+
+if TYPE_CHECKING:
+    from llm.weights import Weights
 
 SOME = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NESTED = '{"items":' * 5000 + "1" + "}" * 5000

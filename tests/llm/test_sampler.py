@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -165,3 +167,12 @@ def test_a_grammar_that_is_none_says_why(tiny: Weights, grammar: str, reason: st
     with pytest.raises(BadGrammarError, match=f"The grammar can't be used: .*{reason}"):
         Sampler(tiny, Sampling(), grammar)
     assert Sampler(tiny, Sampling()).draw(logits_of(tiny, {5: 1.0})) == 5
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1e-30, 1e30, math.inf, math.nan])
+@pytest.mark.parametrize("name", ["temperature", "top_p", "min_p", "repetition"])
+def test_no_number_does_harm(tiny: Weights, name: str, value: float) -> None:
+    logits = np.random.default_rng(3).normal(size=tiny.vocab_size).astype(np.float32)
+    for warm in (Sampling(), Sampling(temperature=1)):
+        sampler = Sampler(tiny, replace(warm, **{name: value}))  # type: ignore[arg-type]  # all are floats
+        assert 0 <= sampler.draw(logits) < tiny.vocab_size

@@ -154,7 +154,12 @@ def test_a_broken_template_is_an_error(tiny_llama: Path, template: str) -> None:
 
 def test_loading_tells_its_progress_up_to_1(tiny_llama: Path) -> None:
     shares: list[float] = []
-    Weights(tiny_llama, gpu_layers=0, template=None, progress=lambda share: shares.append(share) or True)
+
+    def progress(share: float) -> bool:
+        shares.append(share)
+        return True
+
+    Weights(tiny_llama, gpu_layers=0, template=None, progress=progress)
     assert shares == sorted(shares)
     assert shares[-1] == 1
 
