@@ -145,6 +145,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu-layers", type=int, default=-1, metavar="N")
     parser.add_argument("--rounds", type=int, default=GROUP_ROUNDS, metavar="N", help="of each group")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--llama-server", type=json.loads, default={}, metavar="JSON", help="other settings for llama.cpp's"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="writes an SVG")
     return parser.parse_args(arguments)
 
@@ -172,6 +175,7 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
         identity_tokens=options.identity_tokens,
         rounds=options.rounds,
         long_tokens=NEWCOMER_TOKENS,
+        llama_server=options.llama_server,
     )
     with Residents() as residents:
         bare = in_process(residents.open("bare", family, settings))

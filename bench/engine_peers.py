@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -52,8 +52,20 @@ class Peer:
     command: tuple[str, ...]
 
 
-def llama_server(model: Path, *, slots: int, cells: int, threads: int, gpu_layers: int) -> Peer:
-    """llama.cpp's server at what served this load best of all that was tried."""
+def llama_server(
+    model: Path,
+    *,
+    slots: int,
+    cells: int,
+    threads: int,
+    gpu_layers: int,
+    other: Mapping[str, object] | None = None,
+) -> Peer:
+    """llama.cpp's server, its caches on and large enough for a whole prompt in every slot.
+
+    Args:
+        other: settings in place of these, by the names of `xllamacpp.CommonParams`.
+    """
     settings: dict[str, object] = {
         "n_parallel": slots,
         "n_ctx": cells,
@@ -69,7 +81,7 @@ def llama_server(model: Path, *, slots: int, cells: int, threads: int, gpu_layer
         "n_ubatch": BATCH_TOKENS,
         "threads": threads,
         "n_gpu_layers": gpu_layers,
-    }
+    } | dict(other or {})
     arguments = json.dumps({"model": str(model), **settings})
     return Peer(
         name="llama_server",
