@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WANTED = "Q4_K_M"
 MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
 MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+EPSILONS = ("attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon")
 ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
 PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z")
 FILE_TYPES = {
@@ -200,10 +201,14 @@ def _info(head: Head, tensors: tuple[Tensor, ...], parts: tuple[Path, ...]) -> G
         groups=count("expert_group_count"),
         used_groups=count("expert_group_used_count"),
     )
-    if head.text(f"{architecture}.rope.scaling.type") not in ROPE_SCALINGS:
-        raise damaged("llama.cpp doesn't know its rope scaling")
-    file_type = _file_type(head)
     head_width = width // max(heads)
+    key_length = count("attention.key_length") or head_width
+    heads_kv = head.counts(f"{architecture}.attention.head_count_kv") or heads
+    heads, heads_kv = _by_layer(heads, layers), _by_layer(heads_kv, layers)
+    if any(kv and (kv > each or each % kv) for each, kv in zip(heads, heads_kv, strict=True)):
+        raise damaged("a layer's heads aren't a multiple of its heads of keys and values")
+    _check_arithmetic(head, architecture, key_length)
+    file_type = _file_type(head)
     return GgufInfo(
         architecture=architecture,
         name=head.text("general.name"),
@@ -214,8 +219,8 @@ def _info(head: Head, tensors: tuple[Tensor, ...], parts: tuple[Path, ...]) -> G
         embedding_length=width,
         feed_forward_length=max(most("feed_forward_length"), most("expert_feed_forward_length")),
         head_count=max(heads),
-        head_count_kv=_by_layer(head.counts(f"{architecture}.attention.head_count_kv") or heads, layers),
-        key_length=count("attention.key_length") or head_width,
+        head_count_kv=heads_kv,
+        key_length=key_length,
         value_length=count("attention.value_length") or head_width,
         latent=bool(count("attention.key_length_mla") and count("attention.value_length_mla")),
         sliding_window=count("attention.sliding_window"),
@@ -235,6 +240,19 @@ def _check_experts(*, experts: int, used: int, groups: int, used_groups: int) ->
     uneven = groups > 1 and (experts % groups or not 0 < used_groups < groups)
     if (groups and groups >= experts) or uneven:
         raise damaged(f"it claims {groups} groups of {experts} experts, of which {used_groups} are used")
+
+
+def _check_arithmetic(head: Head, architecture: str, key_length: int) -> None:
+    """Numbers over which llama.cpp ends the process, at the load or at the first token."""
+    if head.text(f"{architecture}.rope.scaling.type") not in ROPE_SCALINGS:
+        raise damaged("llama.cpp doesn't know its rope scaling")
+    turned = head.count(f"{architecture}.rope.dimension_count")
+    if turned > key_length or turned % 2:
+        raise damaged(f"it turns {turned} of {key_length} numbers of a key by their place")
+    for key in EPSILONS:
+        epsilon = head.values.get(f"{architecture}.{key}", 0.0)
+        if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+            raise damaged(f"its {key} is {epsilon}")
 
 
 def _by_layer(numbers: tuple[int, ...], layers: int) -> tuple[int, ...]:

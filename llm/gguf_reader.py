@@ -226,6 +226,7 @@ class _Reader:
             raise damaged(f"it claims a vocabulary of {length} tokens")
         seen = set()
         for index in range(length):
-            seen.add(self._bytes() or b"[EMPTY_%d]" % index)
+            token = self._bytes().partition(b"\0")[0]  # llama.cpp reads no further
+            seen.add(token or b"[EMPTY_%d]" % index)
         if len(seen) < length:
             raise damaged(f"{length - len(seen)} tokens of its vocabulary are there twice")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llm.base import ModelError
@@ -114,7 +113,10 @@ def _seam(messages: Sequence[Message], text: str, write: Callable[[Sequence[Mess
     place = text.find(words)
     if text.find(words, place + 1) >= 0:  # perhaps the template itself has these words, before the message
         marked = [replace(each, text=MARK + each.text) if each is system else each for each in messages]
-        place = text.find(words, len(commonprefix([text, write(marked)])))
+        differs = (
+            at for at, (one, other) in enumerate(zip(text, write(marked), strict=False)) if one != other
+        )
+        place = text.find(words, next(differs, 0))
     return 0 if place < 0 else place + len(words)
 
 

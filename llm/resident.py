@@ -177,7 +177,13 @@ class ResidentModel:
                 if self._model is not model:
                     break
             model.forget()
-            self._pinned(self._loads, None)
+            with self._publish:
+                if self._model is model and self._identity is None:  # else another is pinned already
+                    self._status = self._state(State.READY, self._status.detail)
+        elif self._settings.states is not None and _is_there(self._settings.path):
+            from llm.engine.identity_file import IdentityFiles  # which needs numpy
+
+            IdentityFiles(self._settings.states, self._settings.path, kv_type=self._settings.kv_type).remove()
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""
@@ -285,8 +291,9 @@ class ResidentModel:
             except ModelError as error:
                 log.warning("model %s can't hold identity %d: %s", self._name, identity.version, error)
                 return
-            if self._identity is identity:
-                self._engine.order(lambda: model.batcher.pin(pin))
+            with self._publish:  # else a later one may be ordered between the question and the order
+                if self._identity is identity:
+                    self._engine.order(lambda: model.batcher.pin(pin))
 
         threading.Thread(target=prepare, name=f"pin-{self._name}", daemon=True).start()
 
@@ -296,7 +303,7 @@ class ResidentModel:
         if identity is not None and model.has_moved_on(identity):
             self._pin_now(model)
 
-    def _pinned(self, load: int, version: int | None) -> None:
+    def _pinned(self, load: int, version: int) -> None:
         with self._publish:
             if self._loads == load and self._model is not None:
                 self._status = self._state(State.READY, self._status.detail, identity=version)

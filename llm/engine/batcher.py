@@ -295,14 +295,12 @@ class Batcher:
                 row = self._batch.add(lane.said[-1:], lane.length, lane.sequence, wanted=True)
                 parts.append(_Part(lane, 1, row))
         budget = min(budget, self._batch.room)
-        for lane in self._lanes:
-            count = min(budget, lane.prompt_left)
-            if count:
-                whole = count == lane.prompt_left
-                tokens = lane.job.prompt[lane.length : lane.length + count]
-                row = self._batch.add(tokens, lane.length, lane.sequence, wanted=whole)
-                parts.append(_Part(lane, count, row if whole else None))
-                budget -= count
+        for lane, count in _shares(self._lanes, budget).items():
+            whole = count == lane.prompt_left
+            tokens = lane.job.prompt[lane.length : lane.length + count]
+            row = self._batch.add(tokens, lane.length, lane.sequence, wanted=whole)
+            parts.append(_Part(lane, count, row if whole else None))
+            budget -= count
         pin = self.cache.next_pin
         if budget and pin is not None and pin.sequence >= 0:
             count = min(budget, len(pin.tokens) - pin.computed)
@@ -414,12 +412,31 @@ class Batcher:
 
     def _wipe(self) -> None:
         self.cache.wipe()
+        for job in self.queue.jobs():
+            job.conversation = ""  # it was written before: what it holds is not to be kept either
         pin, self._pin_after_wipe = self._pin_after_wipe, None
         for done in self._wiped:
             done()
         self._wiped.clear()
         if pin is not None:
             self.pin(pin)
+
+
+def _shares(lanes: list[Lane], budget: int) -> dict[Lane, int]:
+    """How much of each prompt is computed: half of it all for the one that came first, then the shortest first.
+
+    So a short question does not wait for a long prompt, and a long prompt is not starved by short questions.
+    """
+    prompts = [lane for lane in lanes if lane.prompt_left]
+    counts = dict.fromkeys(prompts, 0)
+    for lane in prompts[:1]:
+        counts[lane] = min(lane.prompt_left, (budget + 1) // 2)
+        budget -= counts[lane]
+    for lane in sorted(prompts, key=lambda lane: lane.prompt_left - counts[lane]):
+        more = min(lane.prompt_left - counts[lane], budget)
+        counts[lane] += more
+        budget -= more
+    return {lane: count for lane, count in counts.items() if count}
 
 
 def _last_piece(job: Job, *, cached: int) -> None:

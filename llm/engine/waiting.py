@@ -66,6 +66,11 @@ class Waiting:
                 self._users = OrderedDict((user, jobs) for user, jobs in left.items() if jobs)
             return taken
 
+    def jobs(self) -> list[Job]:
+        """Every job, user by user."""
+        with self._lock:
+            return [job for jobs in self._users.values() for job in jobs]
+
     def close(self, error: ModelError) -> list[Job]:
         """Takes every job out; later ones are refused with this error."""
         with self._lock:

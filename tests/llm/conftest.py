@@ -19,6 +19,8 @@ from tests.llm.tiny_gguf import LLAMA, MIXTRAL, QWEN2, write_tiny
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TINY = Family(name="tiny")
+
 
 @pytest.fixture(scope="session")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,9 +74,7 @@ class Opener(Protocol):
 def opened(engine: Engine) -> Iterator[Opener]:
     models: list[ResidentModel] = []
 
-    def open_it(
-        path: Path, *, name: str = "tiny", family: Family = Family(name="tiny"), **settings: Any
-    ) -> ResidentModel:
+    def open_it(path: Path, *, name: str = "tiny", family: Family = TINY, **settings: Any) -> ResidentModel:
         known = ModelSettings(path=path, **{"context_tokens": 512, "threads": 1, **settings})
         model = ResidentModel(name, family, known, engine)
         models.append(model)

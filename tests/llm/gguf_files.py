@@ -31,6 +31,10 @@ def number(key: str, value: int) -> bytes:
     return pair(key, 4, struct.pack("<I", value))
 
 
+def real(key: str, value: float) -> bytes:
+    return pair(key, 6, struct.pack("<f", value))
+
+
 def array(key: str, kind: int, length: int, items: bytes) -> bytes:
     return pair(key, 9, struct.pack("<IQ", kind, length) + items)
 

@@ -81,7 +81,9 @@ def test_a_copied_beginning_goes_on_as_if_it_were_its_own(computer: Computer) ->
     computer.context.cut(0)
     assert computer.context.length(0) == 0
     assert computer.context.length(2) == len(tokens)
-    assert np.abs(computer.logits(tokens[-1:], start=len(tokens) - 1, sequence=3) - whole).max() > computer.noise
+    assert (
+        np.abs(computer.logits(tokens[-1:], start=len(tokens) - 1, sequence=3) - whole).max() > computer.noise
+    )
 
 
 def test_what_is_cut_off_is_gone(computer: Computer) -> None:

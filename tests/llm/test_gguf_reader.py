@@ -86,6 +86,7 @@ def test_of_other_arrays_the_length_is_known() -> None:
             file_of([strings("tokenizer.ggml.tokens", "aba")], [], 0),
             "1 tokens of its vocabulary are there twice",
         ),
+        (file_of([strings("tokenizer.ggml.tokens", ["a", "a\0b"])], [], 0), "1 tokens of its vocabulary"),
         (file_of([], [text("t") + struct.pack("<I", 5)], 0), "a tensor has 5 dimensions"),
         (file_of([], [entry("t" * 64, (1,), 0, 0)], 0), "a tensor's name has 64 characters"),
     ],

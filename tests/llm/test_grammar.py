@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,12 +10,25 @@ from hypothesis import strategies as st
 from llm import BadGrammarError, Sampling
 from llm.grammar import DEEPEST, GRAMMAR_BYTES, LARGEST_COUNT, MOST_OPTIONAL, grammar_of
 from llm.sampler import Sampler
-from llm.weights import Weights
+
+if TYPE_CHECKING:
+    from llm.weights import Weights
 
 SOME = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NESTED = '{"items":' * 5000 + "1" + "}" * 5000
 KEYS = [
-    *("type", "properties", "items", "required", "enum", "const", "pattern", "maxLength", "minItems", "anyOf"),
+    *(
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "const",
+        "pattern",
+        "maxLength",
+        "minItems",
+        "anyOf",
+    ),
     *("oneOf", "allOf", "$ref", "additionalProperties", "format", "prefixItems", "minimum", "maximum"),
 ]
 VALUES = st.recursive(
@@ -22,8 +36,12 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers(-5, 2000)
     | st.floats()
-    | st.sampled_from(["object", "array", "string", "integer", "^a{1,3}$", "^([a-z]|\\d)+$", "^[", "^(?:a)$", "#/x"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYS, "a"]), inner, max_size=4),
+    | st.sampled_from(
+        ["object", "array", "string", "integer", "^a{1,3}$", "^([a-z]|\\d)+$", "^[", "^(?:a)$", "#/x"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYS, "a"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,11 +36,15 @@ def test_a_pin_is_the_beginning_of_every_prompt(tiny_llama: Path, opened: Opener
     [
         ("", {}, "it is empty"),
         ("하나 " * 600, {}, r"it has \d+ tokens and the context 512\. Lower replay\.token_budget or raise"),
-        ("하나 " * 150, {"cache_tokens": 256}, r"it has \d+ tokens and the cache 256\. Raise llm\.cache_tokens"),
+        (
+            "하나 " * 75,
+            {"cache_tokens": 256},
+            r"it has \d+ tokens and the cache 256\. Raise llm\.cache_tokens",
+        ),
     ],
 )
 def test_an_identity_that_leaves_no_room_is_refused(
-    tiny_llama: Path, opened: Opener, text: str, settings: dict[str, int], reason: str
+    tiny_llama: Path, opened: Opener, text: str, settings: dict[str, Any], reason: str
 ) -> None:
     model = inner(opened(tiny_llama, **settings))
     with pytest.raises(ModelError, match=reason):
@@ -103,6 +107,8 @@ def test_a_closed_model_is_gone_at_once(tiny_llama: Path, opened: Opener) -> Non
     resident.pin(identity())
     until(lambda: resident.status().identity == 1)
     ask(resident, request(conversation="c"))
-    parts = [weakref.ref(part) for part in (inner(resident), inner(resident).weights, inner(resident).batcher)]
+    parts = [
+        weakref.ref(part) for part in (inner(resident), inner(resident).weights, inner(resident).batcher)
+    ]
     resident.close()
     until(lambda: not any(part() for part in parts))

@@ -9,7 +9,7 @@ from llm import Message, ModelError
 from llm.prompt import from_template, transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from llm.prompt import Render
 
 SYSTEM = Message(role="system", speaker="에코", text="나는 에코다.")
 QUESTION = Message(role="user", speaker="지훈", text="누구니?")
@@ -89,7 +89,7 @@ def test_of_two_systems_the_first_is_before_the_seam() -> None:
 
 
 @pytest.mark.parametrize("render", [plain, strict])
-def test_without_a_system_there_is_no_seam(render: Callable[[list[dict[str, Any]]], str]) -> None:
+def test_without_a_system_there_is_no_seam(render: Render) -> None:
     assert transcript([QUESTION]).seam == 0
     assert from_template([QUESTION], render).seam == 0
     assert from_template([replace(SYSTEM, text=" "), QUESTION], render).seam == 0
@@ -105,9 +105,7 @@ def test_a_template_that_trims_the_system_has_its_seam_behind_what_is_left() -> 
 
 @pytest.mark.parametrize("words", ["system", "s", "[", "user", "]s"])
 @pytest.mark.parametrize("render", [plain, strict])
-def test_words_that_the_template_says_itself_do_not_draw_the_seam_into_it(
-    render: Callable[[list[dict[str, Any]]], str], words: str
-) -> None:
+def test_words_that_the_template_says_itself_do_not_draw_the_seam_into_it(render: Render, words: str) -> None:
     prompt = from_template([replace(SYSTEM, text=words), QUESTION], render)
     role = "system" if render is plain else "user"
     assert prompt.text[: prompt.seam] == f"[{role}]{words}"

@@ -22,13 +22,16 @@ from llm.weights import WORD_JOINER, Weights
 from tests.llm.asking import request
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SOME = hypothesis_settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 TEXTS = st.text(max_size=30) | st.lists(
-    st.sampled_from(["에코는", " 존재다", ".", "\n", " ", "<s>", "<|eot_id|>", "[INST]", "you", "system", "user"]),
+    st.sampled_from(
+        ["에코는", " 존재다", ".", "\n", " ", "<s>", "<|eot_id|>", "[INST]", "you", "system", "user"]
+    ),
     max_size=6,
 ).map("".join)
 FORMS = ["gemma transcript", "spm transcript", "llama", "mixtral", "deepseek"]
@@ -181,10 +184,17 @@ def test_an_identity_is_made_harmless_and_read_once(
     form = forms["llama"]
     seen: list[str] = []
     harmless, tokens = form.weights.harmless, form.weights.prompt_tokens
-    monkeypatch.setattr(form.weights, "harmless", lambda text, marks: (seen.append(text), harmless(text, marks))[1])
-    monkeypatch.setattr(
-        form.weights, "prompt_tokens", lambda text, **how: (seen.append(text), tokens(text, **how))[1]
-    )
+
+    def spied_harmless(text: str, marks: Sequence[str]) -> str:
+        seen.append(text)
+        return harmless(text, marks)
+
+    def spied_tokens(text: str, *, control: bool) -> list[int]:
+        seen.append(text)
+        return tokens(text, control=control)
+
+    monkeypatch.setattr(form.weights, "harmless", spied_harmless)
+    monkeypatch.setattr(form.weights, "prompt_tokens", spied_tokens)
     prompter = Prompter(form.weights, LLAMA)
     for question in ("하나", "둘", "셋"):
         prompter(request(question, identity="나는 에코다."))

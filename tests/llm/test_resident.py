@@ -49,6 +49,7 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from llm import TokenLogprob
     from llm.batch import Batch
     from tests.llm.conftest import Opener
@@ -237,7 +238,9 @@ def test_a_broken_template_fails_the_load(tmp_path: Path, opened: Opener) -> Non
     assert "chat template" in model.status().detail
 
 
-def test_loading_and_answering_say_nothing(tiny_llama: Path, opened: Opener, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_and_answering_say_nothing(
+    tiny_llama: Path, opened: Opener, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = opened(tiny_llama)
     ask(model, request(max_tokens=1))
     model.close()
@@ -306,7 +309,11 @@ def test_log_probabilities_come_with_their_tokens(small: ResidentModel) -> None:
 def test_a_schema_makes_the_answer_json(model: ResidentModel) -> None:
     schema = {
         "type": "object",
-        "properties": {"이름": {"type": "string", "maxLength": 8}, "나이": {"enum": [1, 2]}, "참": {"type": "boolean"}},
+        "properties": {
+            "이름": {"type": "string", "maxLength": 8},
+            "나이": {"enum": [1, 2]},
+            "참": {"type": "boolean"},
+        },
         "required": ["이름", "나이", "참"],
     }
     answer, _ = ask(model, request("너는?", max_tokens=60, json_schema=json.dumps(schema)))
@@ -430,7 +437,7 @@ def test_small_answers_are_the_same_in_company(small: ResidentModel) -> None:
 
 
 def test_several_are_under_way_at_once(small: ResidentModel, steps: Steps) -> None:
-    running = [small.generate(request(max_tokens=LONG)) for _ in range(3)]
+    running = [small.generate(request(max_tokens=200)) for _ in range(3)]
     until(steps.waiting.is_set)
     steps.allow(40)
     firsts = [next(pieces) for pieces in running]
@@ -500,7 +507,7 @@ def test_a_cancelled_answer_says_what_it_cost(small: ResidentModel, steps: Steps
     pieces = small.generate(request(max_tokens=LONG, cancelled=cancelled))
     steps.allow(8)
     seen = [next(pieces)]
-    until(lambda: steps.waiting.is_set())
+    until(steps.waiting.is_set)
     cancelled.set()
     steps.let_go()
     seen += list(pieces)
@@ -604,7 +611,9 @@ def test_a_pinned_identity_is_not_computed_again(model: ResidentModel) -> None:
 
 
 def test_an_identity_is_pinned_before_the_model_is_loaded(tiny_llama: Path, engine: Engine) -> None:
-    model = ResidentModel("tiny", LLAMA, ModelSettings(path=tiny_llama, context_tokens=256, threads=1), engine)
+    model = ResidentModel(
+        "tiny", LLAMA, ModelSettings(path=tiny_llama, context_tokens=256, threads=1), engine
+    )
     model.pin(identity(5))
     assert model.status().identity is None
     model.load()
@@ -641,7 +650,9 @@ def test_a_template_that_begins_with_the_date_is_pinned_again_behind_it(
     monkeypatch.setattr(inner(model).weights, "render", lambda messages: f"{today}\n{render(messages)}")
 
     def pinned() -> bool:
-        return ask(model, request(max_tokens=1))[1].cached_tokens == len(inner(model).prompter.identity(identity()))
+        return ask(model, request(max_tokens=1))[1].cached_tokens == len(
+            inner(model).prompter.identity(identity())
+        )
 
     model.pin(identity())
     until(lambda: model.status().identity == 1)
@@ -728,7 +739,7 @@ def test_a_model_that_failed_is_loaded_again_by_itself_while_another_serves(
     until(lambda: small.status().state is State.FAILED)
     assert small.status().detail == "llama.cpp failed with code -3. It is loaded again in 1 s."
     assert ask(other, request())[0] == expected
-    with pytest.raises(ModelNotReadyError, match="is failed: .* It is loaded again in 1 s"):
+    with pytest.raises(ModelNotReadyError, match=r"is failed: .* It is loaded again in 1 s"):
         small.generate(request())
     until(lambda: small.status().state is State.READY and small.status().identity == 4)
     answer, usage = ask(small, request())
@@ -791,7 +802,9 @@ def test_a_failure_of_one_answers_sampler_is_that_answers_alone(
     with monkeypatch.context() as broken:
         broken.setattr("llm.sampler.Sampler.draw", lambda _self, logits: explode(logits))
         bad = small.generate(request(sampling=Sampling(temperature=1)))
-        with pytest.raises(ModelError, match=r"failed in the middle of an answer: RuntimeError\('no token'\)"):
+        with pytest.raises(
+            ModelError, match=r"failed in the middle of an answer: RuntimeError\('no token'\)"
+        ):
             list(bad)
     assert small.status().state is State.READY
     assert ask(small, request(max_tokens=2))[1].completion_tokens == 2

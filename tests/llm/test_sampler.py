@@ -128,7 +128,9 @@ def test_a_grammar_overrules_the_likeliest(tiny: Weights) -> None:
 
 def test_a_grammar_holds_whatever_is_drawn(tiny: Weights) -> None:
     random = np.random.default_rng(2)
-    sampler = Sampler(tiny, Sampling(temperature=2, top_k=50, repetition=1.2, seed=1), "root ::= [가-힣]+ [.!]")
+    sampler = Sampler(
+        tiny, Sampling(temperature=2, top_k=50, repetition=1.2, seed=1), "root ::= [가-힣]+ [.!]"
+    )
     said: list[int] = []
     while not tiny.ends(each := sampler.draw(random.normal(size=tiny.vocab_size).astype(np.float32))):
         said.append(each)

@@ -117,7 +117,9 @@ def test_a_character_that_the_vocabulary_lacks_stays_as_it_is(
 def test_a_template_writes_control_tokens_and_one_start_token(tiny_llama: Path) -> None:
     chat = Weights(tiny_llama, gpu_layers=0, template=FAMILY.template)
     text = chat.render([{"role": "user", "content": "안녕"}])
-    start, header = (chat.tokenize(each, control=True) for each in ("<|begin_of_text|>", "<|start_header_id|>"))
+    start, header = (
+        chat.tokenize(each, control=True) for each in ("<|begin_of_text|>", "<|start_header_id|>")
+    )
     assert len(start) == len(header) == 1
     tokens = chat.prompt_tokens(text, control=True)
     assert tokens[:2] == start + header
@@ -152,7 +154,12 @@ def test_a_broken_template_is_an_error(tiny_llama: Path, template: str) -> None:
 
 def test_loading_tells_its_progress_up_to_1(tiny_llama: Path) -> None:
     shares: list[float] = []
-    Weights(tiny_llama, gpu_layers=0, template=None, progress=lambda share: shares.append(share) or True)
+
+    def progress(share: float) -> bool:
+        shares.append(share)
+        return True
+
+    Weights(tiny_llama, gpu_layers=0, template=None, progress=progress)
     assert shares == sorted(shares)
     assert shares[-1] == 1
 

@@ -156,6 +156,27 @@ def test_prompts_are_computed_in_pieces_and_answers_go_on_meanwhile() -> None:
     run(batcher)
 
 
+def test_a_short_question_does_not_wait_for_a_long_prompt() -> None:
+    batcher = make_batcher(ample(), size=64)
+    long, short = make_job(numbers(2, 600), 1), make_job(numbers(3, 20), 1)
+    submit(batcher, long, short)
+    batcher.step()
+    assert outcome(short).said == alone(short.prompt, 1)
+    assert not outcome(long).said
+    run(batcher)
+
+
+def test_short_questions_do_not_starve_a_long_prompt() -> None:
+    context = ample()
+    batcher = make_batcher(context, size=64, waiting=200)
+    long = make_job(numbers(2, 320), 1)
+    submit(batcher, long, *(make_job(numbers(number, 60), 1) for number in range(50)))
+    for _ in range(10):
+        batcher.step()
+    assert outcome(long).said == alone(long.prompt, 1)
+    assert set(context.computed) == {64}  # and nothing of a step is wasted
+
+
 def test_a_step_grows_while_it_is_quick_and_shrinks_where_it_is_slow() -> None:
     context = ample(seconds=lambda tokens: 0.0001 * tokens)
     batcher = make_batcher(context, size=512)
@@ -425,6 +446,18 @@ def test_wiping_waits_for_answers_under_way_and_lets_nobody_in_before() -> None:
     run(batcher)
     assert after.answer.said == alone(after.prompt, 3)  # type: ignore[attr-defined]
     assert context.used == batcher.occupancy().cells_used == 0
+
+
+def test_what_was_asked_before_wiping_is_not_kept_after_it() -> None:
+    context = ample()
+    batcher = make_batcher(context, parallel=1)
+    jobs = [make_job(numbers(number, 10), 5, conversation=str(number)) for number in range(2)]
+    submit(batcher, *jobs)
+    batcher.step()
+    batcher.wipe(lambda: None)
+    run(batcher)
+    assert outcome(jobs[1]).said == alone(jobs[1].prompt, 5)
+    assert batcher.occupancy().kept == context.used == 0
 
 
 def test_wiping_an_idle_model_is_done_with_the_next_step() -> None:

@@ -315,7 +315,7 @@ def test_closing_ends_everything(engine: Engine) -> None:
         with pytest.raises(ModelNotReadyError):
             list(each)
     assert all(context_of(batcher).closed for batcher in batchers)
-    assert "engine" not in {thread.name for thread in threading.enumerate()}
+    assert engine._thread not in threading.enumerate()
     engine.close()
 
 
