@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from bench import engine_bounds as bounds
 from bench.daemon import MODELS
 from bench.engine_clients import in_process, listen, one_by_one, together
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         result = _measured(options)
-    except (ModelError, PeerError, ValueError, OSError) as error:
+    except (ModelError, PeerError, httpx.HTTPError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if options.plot:

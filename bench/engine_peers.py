@@ -146,25 +146,16 @@ def started(peer: Peer) -> Iterator[str]:
                 process.wait()
 
 
-def round_trip_s(url: str, *, times: int = 20) -> float:
-    """The shortest time of a request that does nothing, in seconds: what HTTP itself takes."""
-    shortest = float("inf")
-    for _ in range(times):
-        began = time.perf_counter()
-        httpx.get(url, trust_env=False)
-        shortest = min(shortest, time.perf_counter() - began)
-    return shortest
-
-
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     limit = time.perf_counter() + START_SECONDS
-    while process.poll() is None and time.perf_counter() < limit:
-        try:
-            if httpx.get(url, trust_env=False).is_success:
-                return True
-        except httpx.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
+    with httpx.Client(trust_env=False) as client:
+        while process.poll() is None and time.perf_counter() < limit:
+            try:
+                if client.get(url).is_success:
+                    return True
+            except httpx.TransportError:
+                pass
+            time.sleep(POLL_SECONDS)
     return False
 
 

@@ -13,8 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import engine_clients as clients
-from bench.engine_clients import Figures, listen, longer, newcomer, together
-from bench.engine_peers import Peer, llama_cpp_python, llama_server, round_trip_s, started
+from bench.engine_clients import Figures, listen, longer, newcomer, round_trip_s, together
+from bench.engine_peers import Peer, llama_cpp_python, llama_server, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
