@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from bench import engine_bounds as bounds
 from bench.daemon import MODELS
 from bench.engine_clients import in_process, listen, one_by_one, together
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     try:
         result = _measured(options)
-    except (ModelError, PeerError, ValueError, OSError) as error:
+    except (ModelError, PeerError, httpx.HTTPError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if options.plot:
@@ -145,6 +147,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu-layers", type=int, default=-1, metavar="N")
     parser.add_argument("--rounds", type=int, default=GROUP_ROUNDS, metavar="N", help="of each group")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--llama-server", type=json.loads, default={}, metavar="JSON", help="other settings for llama.cpp's"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="writes an SVG")
     return parser.parse_args(arguments)
 
@@ -172,6 +177,7 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
         identity_tokens=options.identity_tokens,
         rounds=options.rounds,
         long_tokens=NEWCOMER_TOKENS,
+        llama_server=options.llama_server,
     )
     with Residents() as residents:
         bare = in_process(residents.open("bare", family, settings))

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
@@ -187,6 +188,16 @@ def newcomer(speak: Speak, asks: Sequence[Ask], late: Ask, *, after: int) -> Hea
     return heard
 
 
+def round_trip_s(url: str, *, times: int = 20) -> float:
+    """The shortest time of a request that does nothing, in seconds: what HTTP itself takes."""
+    shortest = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        _client().get(url)
+        shortest = min(shortest, time.perf_counter() - began)
+    return shortest
+
+
 def longer(ask: Ask, tokens: int) -> Ask:
     """The same question with room for a longer answer."""
     return replace(ask, request=replace(ask.request, max_tokens=tokens))
@@ -205,12 +216,15 @@ def figures(heard: Sequence[Heard], seconds: float) -> Figures:
     )
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for all: to make one takes as long as a first token."""
+    return httpx.Client(trust_env=False, timeout=LONGEST_ANSWER_S)
+
+
 def _events(url: str, body: dict[str, object]) -> Iterator[dict[str, Any]]:
     """The data of server-sent events, as they come."""
-    with (
-        httpx.Client(trust_env=False, timeout=httpx.Timeout(LONGEST_ANSWER_S)) as client,
-        client.stream("POST", url, json=body) as response,
-    ):
+    with _client().stream("POST", url, json=body) as response:
         if response.is_error:
             response.read()
             raise httpx.HTTPStatusError(response.text, request=response.request, response=response)

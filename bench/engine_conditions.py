@@ -1,7 +1,7 @@
 """The ways in which the engine can come to an answer, each as a model that is ready to be asked so.
 
 bare            nothing is known beforehand
-split           the same, the prompt computed in other portions: how much llama.cpp itself varies
+split_7, _37    the same, the prompt computed in other portions: how much llama.cpp itself varies
 pinned          the identity's cells are shared
 batch           the same, asked by several at once (the caller sees to that)
 conversation    each user goes on with a conversation of which the engine still holds the cells
@@ -15,6 +15,7 @@ import logging
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 from unittest.mock import patch
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from llm.resident import ResidentModel
 
 NOISE = "split"
-PORTION = 37
+PORTIONS = (7, 37)
 WARM_UP_TOKENS = 8
 SAVED_SECONDS = 120.0
 POLL_SECONDS = 0.02
@@ -65,8 +66,8 @@ def bare(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
 
 
 @contextmanager
-def _split(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
-    with patch("llm.loaded.BATCH_TOKENS", PORTION), Residents() as residents:
+def _split(setting: Setting, *, portion: int) -> Iterator[Callable[[GenerateRequest], Asked]]:
+    with patch("llm.loaded.BATCH_TOKENS", portion), Residents() as residents:
         model = residents.open("split", setting.family, setting.settings)
         yield lambda request: _asked(model, request)
 
@@ -122,7 +123,7 @@ def _restore(setting: Setting) -> Iterator[Callable[[GenerateRequest], Asked]]:
 
 
 CONDITIONS: dict[str, Callable[[Setting], AbstractContextManager[Callable[[GenerateRequest], Asked]]]] = {
-    NOISE: _split,
+    **{f"{NOISE}_{portion}": partial(_split, portion=portion) for portion in PORTIONS},
     "pinned": _pinned,
     "batch": _pinned,
     "conversation": _conversation,

@@ -50,10 +50,10 @@ class Ask:
 
 
 class Prompts:
-    """Writes prompts for a file in a family's form, with weights of its own (which share their pages)."""
+    """Writes prompts for a file in a family's form, and counts its tokens; it loads the vocabulary only."""
 
-    def __init__(self, path: Path, family: Family, *, gpu_layers: int = 0) -> None:
-        """Loads the file.
+    def __init__(self, path: Path, family: Family) -> None:
+        """Reads the file's header and vocabulary.
 
         Raises:
             ModelError: it can't be loaded.
@@ -62,9 +62,8 @@ class Prompts:
         from llm.weights import Weights
 
         self.info = read_gguf(path)
-        self._weights = Weights(
-            path, gpu_layers=gpu_layers, template=self.info.chat_template or family.template
-        )
+        template = self.info.chat_template or family.template
+        self._weights = Weights(path, gpu_layers=0, template=template, vocabulary_only=True)
         self._prompter = Prompter(self._weights, family)
         self._family = family
         self._start = self._weights.token_text(self._weights.prompt_tokens("", control=True)[0])

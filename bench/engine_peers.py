@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -52,8 +52,20 @@ class Peer:
     command: tuple[str, ...]
 
 
-def llama_server(model: Path, *, slots: int, cells: int, threads: int, gpu_layers: int) -> Peer:
-    """llama.cpp's server at what served this load best of all that was tried."""
+def llama_server(
+    model: Path,
+    *,
+    slots: int,
+    cells: int,
+    threads: int,
+    gpu_layers: int,
+    other: Mapping[str, object] | None = None,
+) -> Peer:
+    """llama.cpp's server, its caches on and large enough for a whole prompt in every slot.
+
+    Args:
+        other: settings in place of these, by the names of `xllamacpp.CommonParams`.
+    """
     settings: dict[str, object] = {
         "n_parallel": slots,
         "n_ctx": cells,
@@ -69,7 +81,7 @@ def llama_server(model: Path, *, slots: int, cells: int, threads: int, gpu_layer
         "n_ubatch": BATCH_TOKENS,
         "threads": threads,
         "n_gpu_layers": gpu_layers,
-    }
+    } | dict(other or {})
     arguments = json.dumps({"model": str(model), **settings})
     return Peer(
         name="llama_server",
@@ -134,25 +146,16 @@ def started(peer: Peer) -> Iterator[str]:
                 process.wait()
 
 
-def round_trip_s(url: str, *, times: int = 20) -> float:
-    """The shortest time of a request that does nothing, in seconds: what HTTP itself takes."""
-    shortest = float("inf")
-    for _ in range(times):
-        began = time.perf_counter()
-        httpx.get(url, trust_env=False)
-        shortest = min(shortest, time.perf_counter() - began)
-    return shortest
-
-
 def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     limit = time.perf_counter() + START_SECONDS
-    while process.poll() is None and time.perf_counter() < limit:
-        try:
-            if httpx.get(url, trust_env=False).is_success:
-                return True
-        except httpx.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
+    with httpx.Client(trust_env=False) as client:
+        while process.poll() is None and time.perf_counter() < limit:
+            try:
+                if client.get(url).is_success:
+                    return True
+            except httpx.TransportError:
+                pass
+            time.sleep(POLL_SECONDS)
     return False
 
 

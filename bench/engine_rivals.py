@@ -13,11 +13,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import engine_clients as clients
-from bench.engine_clients import Figures, listen, longer, newcomer, together
-from bench.engine_peers import Peer, llama_cpp_python, llama_server, round_trip_s, started
+from bench.engine_clients import Figures, listen, longer, newcomer, round_trip_s, together
+from bench.engine_peers import Peer, llama_cpp_python, llama_server, started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bench.engine import Questions
     from bench.engine_clients import Speak
@@ -39,6 +39,7 @@ class Load:
         settings: memoryd's; the others get as many slots and threads.
         rounds: how often `held` is measured.
         long_tokens: how long the answers are that a newcomer comes into.
+        llama_server: settings of llama.cpp's server in place of `engine_peers`'.
     """
 
     settings: ModelSettings
@@ -48,6 +49,7 @@ class Load:
     identity_tokens: int
     rounds: int
     long_tokens: int
+    llama_server: Mapping[str, object]
 
 
 def beside_the_others(
@@ -89,7 +91,12 @@ def _peers(load: Load) -> tuple[Peer, Peer]:
     cells = settings.parallel * settings.context_tokens
     layers = 999 if settings.gpu_layers < 0 else settings.gpu_layers
     cpp = llama_server(
-        settings.path, slots=settings.parallel, cells=cells, threads=settings.threads, gpu_layers=layers
+        settings.path,
+        slots=settings.parallel,
+        cells=cells,
+        threads=settings.threads,
+        gpu_layers=layers,
+        other=load.llama_server,
     )
     python = llama_cpp_python(
         settings.path, cells=settings.context_tokens, threads=settings.threads, gpu_layers=layers

@@ -38,6 +38,7 @@ class Weights:
         gpu_layers: int,
         template: str | None,
         progress: Callable[[float], bool] = lambda _share: True,
+        vocabulary_only: bool = False,
     ) -> None:
         """Loads the file (seconds to minutes).
 
@@ -46,6 +47,7 @@ class Weights:
             gpu_layers: layers kept on the GPU; -1 for all of them.
             template: the Jinja chat template, None for a model that continues transcripts.
             progress: told the share that is loaded, 0 to 1; False stops the loading.
+            vocabulary_only: leaves the weights out: it tokenises, and can't compute.
 
         Raises:
             ModelError: llama.cpp can't load the file, or the template isn't Jinja.
@@ -53,6 +55,7 @@ class Weights:
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 0x7FFFFFFF
+        params.vocab_only = vocabulary_only
         on_progress = llama_cpp.llama_progress_callback(lambda share, _data: progress(share))
         params.progress_callback = on_progress
         forget_errors()
