@@ -93,7 +93,7 @@ class LoadedModel:
             kv_type=settings.kv_type,
         )
         files = None
-        if settings.states is not None and not weights.whole_only:
+        if settings.states is not None:
             files = IdentityFiles(settings.states, settings.path, kv_type=settings.kv_type)
         batcher = Batcher(
             name,
@@ -101,7 +101,6 @@ class LoadedModel:
             Batch(BATCH_TOKENS),
             parallel=settings.parallel,
             waiting=settings.waiting,
-            whole_only=weights.whole_only,
             on_pinned=on_pinned,
             on_computed=_saver(files),
         )

@@ -76,12 +76,6 @@ class Weights:
         """The token that ends an answer."""
         return max(int(llama_cpp.llama_vocab_eos(self.vocab)), 0)
 
-    @cached_property
-    def whole_only(self) -> bool:
-        """Whether a sequence's state can't be cut back (Mamba, RWKV and the like)."""
-        recurrent = llama_cpp.llama_model_is_recurrent(self.handle)
-        return bool(recurrent or llama_cpp.llama_model_is_hybrid(self.handle))
-
     @property
     def has_template(self) -> bool:
         """Whether `render` can be used."""

@@ -96,7 +96,6 @@ class Batcher:
         *,
         parallel: int,
         waiting: int,
-        whole_only: bool = False,
         on_pinned: Callable[[int], None] = lambda _version: None,
         on_computed: Callable[[NDArray[np.int32], StoredIdentity], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -109,14 +108,13 @@ class Batcher:
             batch: is filled for it.
             parallel: how many answers at once.
             waiting: how many more may wait.
-            whole_only: see `Cache`.
             on_pinned: told the version of an identity that is in force now.
             on_computed: given an identity that was computed, to be kept on disk; None to keep none.
             clock: seconds, to measure steps.
         """
         self.name = name
         self.queue = Waiting(waiting)
-        self.cache = Cache(context, whole_only=whole_only)
+        self.cache = Cache(context)
         self._context = context
         self._batch = batch
         self._parallel = parallel

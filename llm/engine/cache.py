@@ -91,15 +91,9 @@ class Kept:
 class Cache:
     """Sequences and cells of one context; used by the engine's thread only."""
 
-    def __init__(self, memory: Memory, *, whole_only: bool = False) -> None:
-        """Starts with nothing known.
-
-        Args:
-            memory: the context, empty.
-            whole_only: its sequences can't be cut back, so only whole ones are used again.
-        """
+    def __init__(self, memory: Memory) -> None:
+        """Starts with nothing known of an empty context."""
         self._memory = memory
-        self._whole_only = whole_only
         self._free = list(range(memory.sequences))
         self.cells = Cells(memory.cells)
         self.pin: Pin | None = None
@@ -113,15 +107,15 @@ class Cache:
         """A sequence that begins with all that is known of the prompt; None while cells or sequences are short."""
         kept = self._kept.get(job.conversation) if job.conversation else None
         if kept is not None:
-            length = self._usable(kept.tokens, job.prompt)
-            pinned = self._usable(self.pin.tokens, job.prompt) if self.pin else 0
+            length = _usable(kept.tokens, job.prompt)
+            pinned = _usable(self.pin.tokens, job.prompt) if self.pin else 0
             if length > pinned:
                 lane = self._go_on(job, kept, length)
                 if lane is not None or kept.base_length >= pinned:
                     return lane
                 self._drop(job.conversation)  # it began before the identity, whose cells take less room
         base = self.pin
-        length = self._usable(base.tokens, job.prompt) if base else 0
+        length = _usable(base.tokens, job.prompt) if base else 0
         if not self._reserve(job, len(job.prompt) - length + job.room) or not self._any_sequence():
             self.cells.release(job)
             return None
@@ -296,11 +290,6 @@ class Cache:
             cached=length,
         )
 
-    def _usable(self, known: NDArray[np.int32], prompt: NDArray[np.int32]) -> int:
-        """How many tokens needn't be computed; at least the last one must be, for its logits."""
-        length = min(shared(known, prompt), len(prompt) - 1)
-        return length if length == len(known) or not self._whole_only else 0
-
     def _reserve(self, job: Job, count: int) -> bool:
         while not self.cells.reserve(job, count):
             if not self.make_room():
@@ -319,3 +308,8 @@ class Cache:
     def _give_back(self, sequence: int) -> None:
         self._memory.cut(sequence)
         self._free.append(sequence)
+
+
+def _usable(known: NDArray[np.int32], prompt: NDArray[np.int32]) -> int:
+    """How many tokens of a prompt needn't be computed; at least the last one must be, for its logits."""
+    return min(shared(known, prompt), len(prompt) - 1)

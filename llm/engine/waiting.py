@@ -29,13 +29,16 @@ class Waiting:
     def add(self, job: Job, *, free_places: int = 0) -> bool:
         """Puts a job at its user's end; False where as many wait as may, those that can start at once aside.
 
+        One user's may be half of them, and one more: whoever asks a hundred questions keeps nobody else out.
+
         Raises:
             ModelError: nobody will come any more; see `close`.
         """
         with self._lock:
             if self._closed is not None:
                 raise self._closed.with_traceback(None)
-            if self._count() >= self._limit + free_places:
+            own = len(self._users.get(job.user, ()))
+            if self._count() >= self._limit + free_places or own >= self._limit // 2 + 1 + free_places:
                 return False
             self._users.setdefault(job.user, deque()).append(job)
             return True

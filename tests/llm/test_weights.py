@@ -187,8 +187,3 @@ def test_a_reason_is_of_the_last_failure_only(tmp_path: Path) -> None:
         return str(raised.value)
 
     assert reason() == reason()
-
-
-def test_a_transformer_can_be_cut_back(weights: Weights, tiny_spm: Weights) -> None:
-    assert not weights.whole_only
-    assert not tiny_spm.whole_only

@@ -66,7 +66,6 @@ class FakeContext:
     """Implements `llm.engine.batcher.Computer`.
 
     Attributes:
-        whole_only: a recurrent model's: a part of a sequence can't be copied or cut.
         seconds: what a decode of so many tokens takes on `clock`.
         no_room: how many decodes to come find no room, whatever there is.
         failure: raised by the next decode.
@@ -76,7 +75,6 @@ class FakeContext:
 
     cells: int = 400
     sequences: int = 12
-    whole_only: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     seconds: Callable[[int], float] = lambda _tokens: 0.0
     no_room: int = 0
@@ -126,14 +124,11 @@ class FakeContext:
         from_, to = self._sequence(source), self._sequence(target)
         assert not to, "copied into a sequence that is not empty"
         assert length <= len(from_), "copied more than there is"
-        assert not self.whole_only or length == len(from_), "copied a part of a state"
         to.extend(from_[:length])
 
     def cut(self, sequence: int, length: int = 0) -> bool:
         self._check()
         held = self._sequence(sequence)
-        if self.whole_only and 0 < length < len(held):
-            return False
         del held[length:]
         return True
 
@@ -231,7 +226,6 @@ def make_batcher(context: FakeContext, *, parallel: int = 3, waiting: int = 32, 
         Batch(size),
         parallel=parallel,
         waiting=waiting,
-        whole_only=context.whole_only,
         clock=context.clock,
     )
 

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 class Desk:
     """A cache, with the computing that the batcher would do."""
 
-    def __init__(self, cells: int = 200, sequences: int = 8, *, whole_only: bool = False) -> None:
-        self.context = FakeContext(cells=cells, sequences=sequences, whole_only=whole_only)
-        self.cache = Cache(self.context, whole_only=whole_only)
+    def __init__(self, cells: int = 200, sequences: int = 8) -> None:
+        self.context = FakeContext(cells=cells, sequences=sequences)
+        self.cache = Cache(self.context)
 
     def compute(self, sequence: int, tokens: list[int], position: int) -> None:
         batch = Batch(500)
@@ -308,17 +308,6 @@ def test_an_identity_waits_for_a_sequence() -> None:
     assert desk.cache.begin_next(idle=True) is not None
 
 
-def test_a_state_that_can_not_be_cut_is_used_whole_or_not_at_all() -> None:
-    desk = Desk(whole_only=True)  # the context fails where a part of it is copied
-    desk.pin(IDENTITY)
-    assert desk.answer([*IDENTITY[:20], *numbers(2, 10)]).cached == 0
-    known = desk.turn([*IDENTITY, *numbers(3, 20)], conversation="하나").tokens().tolist()
-    lane = desk.answer([*known, *numbers(4, 5)], conversation="하나")
-    assert lane.cached == len(known)
-    desk.cache.close(lane, keep=True)
-    assert desk.answer([*IDENTITY, *numbers(3, 20), *numbers(5, 5)], conversation="하나").cached == 30
-
-
 def test_the_most_that_a_request_can_get_counts_identities_that_it_does_not_share(desk: Desk) -> None:
     desk.pin(IDENTITY)
     desk.cache.want(make_pin([*IDENTITY, 1, 2], 2))
@@ -363,11 +352,9 @@ IDENTITIES = (
 class AtRandom(RuleBasedStateMachine):
     """Requests, identities and people who change their minds, in any order, in a cache that is too small."""
 
-    @initialize(
-        whole_only=st.booleans(), cells=st.sampled_from([70, 110, 160, 400]), parallel=st.integers(1, 4)
-    )
-    def start(self, whole_only: bool, cells: int, parallel: int) -> None:
-        self.context = FakeContext(cells=cells, sequences=parallel + 5, whole_only=whole_only)
+    @initialize(cells=st.sampled_from([70, 110, 160, 400]), parallel=st.integers(1, 4))
+    def start(self, cells: int, parallel: int) -> None:
+        self.context = FakeContext(cells=cells, sequences=parallel + 5)
         self.batcher = make_batcher(self.context, parallel=parallel, waiting=6, size=32)
         self.jobs: list[Job] = []
         self.told: dict[str, list[int]] = {}

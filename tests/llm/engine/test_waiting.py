@@ -111,7 +111,8 @@ def test_it_behaves_like_lists_of_jobs(limit: int, steps: list[tuple[str, str]])
     for what, user in steps:
         if what == "a":
             job = make_job([1], user=user)
-            fits = sum(map(len, model.values())) < limit
+            own = len(model.get(user, ()))
+            fits = sum(map(len, model.values())) < limit and own <= limit // 2
             assert queue.add(job) == fits
             if fits:
                 model.setdefault(user, []).append(job)
@@ -132,3 +133,9 @@ def test_it_behaves_like_lists_of_jobs(limit: int, steps: list[tuple[str, str]])
         for name in [name for name, jobs in model.items() if not jobs]:
             del model[name]
         assert len(queue) == sum(map(len, model.values()))
+
+
+def test_one_user_does_not_fill_the_queue() -> None:
+    queue = Waiting(6)
+    assert [queue.add(make_job([1], user="지훈")) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert queue.add(make_job([1], user="수아"))
