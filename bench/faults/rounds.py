@@ -224,13 +224,15 @@ class Rounds:
         }
         stable = [(turn, self._stable[turn]) for turn in there]
         try:
+            # Before the questions: what is read while they are asked was not there to be found.
+            known = self.ledger.files()
             missed = self._probe(self._chance.sample(stable, min(PROBES, len(stable))))
-        except ProblemError as error:
+        except (ProblemError, sqlite3.Error) as error:
             # A ledger that is being recovered says so instead of answering.
             sys.stderr.write(f"  at once: {error}\n")
             return []
         # A file that has moved or changed, or that a recovered ledger lacks, is being read right now.
-        known, files = self.ledger.files(), signatures(self.victim.memory)
+        files = signatures(self.victim.memory)
         return [
             f"at once: {why}" for turn, why in missed.items() if known.get(there[turn]) == files[there[turn]]
         ]
