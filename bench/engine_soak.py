@@ -67,6 +67,12 @@ def slope(samples: Sequence[tuple[float, float]], *, warm_up_s: float = WARM_UP_
     return float(np.polyfit(late[:, 0] / 60, late[:, 1], 1)[0])
 
 
+def by_minute(samples: Sequence[tuple[float, float]]) -> list[float]:
+    """The first value of each minute."""
+    firsts = {int(at // 60): value for at, value in reversed(samples)}
+    return [round(firsts[minute], 1) for minute in sorted(firsts)]
+
+
 def resident_mib() -> tuple[float, float]:
     """Memory of this process in MiB: all that is resident, and of it what is no mapped file."""
     fields = dict(
@@ -148,6 +154,7 @@ def _result(
         "models": ends,
         "stray": strays,
         "rss_mib": round(samples[-1][1], 1) if samples else 0.0,
+        "rss_mib_each_minute": by_minute([(at, rss) for at, rss, _ in samples]),
         "rss_slope_mb_per_min": round(slope([(at, rss) for at, rss, _ in samples]), 3),
         "anonymous_slope_mb_per_min": round(slope([(at, anonymous) for at, _, anonymous in samples]), 3),
         "freed_ms_p50": round(1000 * percentile(freed, 50), 1),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.engine_people import Person, Tally
-from bench.engine_soak import main, resident_mib, slope
+from bench.engine_soak import by_minute, main, resident_mib, slope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,10 @@ def test_the_slope_is_a_minutes_growth_after_the_warm_up() -> None:
 def test_a_short_run_is_judged_by_its_second_half() -> None:
     assert slope([(0.0, 0.0), (10.0, 100.0), (20.0, 100.0)]) == pytest.approx(0.0)
     assert slope([(0.0, 5.0)]) == slope([]) == 0.0
+
+
+def test_the_curve_has_a_point_a_minute() -> None:
+    assert by_minute([(0.0, 1.0), (30.0, 2.0), (61.0, 3.04), (119.0, 4.0), (185.0, 5.0)]) == [1.0, 3.0, 5.0]
 
 
 def test_this_process_has_some_memory() -> None:
