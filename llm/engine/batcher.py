@@ -4,7 +4,7 @@
 step ─▶ ├── prompts that have just come ───────┼─▶ decode ─▶ draw ─▶ Piece, Piece, …
         └── the next identity, if time is left ┘
 
-The step is as large as fits into about a tenth of a second, so that nobody waits long for a word and a
+The step is as large as fits into about a sixth of a second, so that nobody waits long for a word and a
 request that was given up is gone by the next one.
 """
 
@@ -34,8 +34,11 @@ log = logging.getLogger(__name__)
 
 SMALLEST_STEP = 16
 FIRST_STEP = 64
-LONG_STEP_S = 0.12
-SHORT_STEP_S = 0.05
+LONG_STEP_S = 0.16
+SHORT_STEP_S = 0.06
+IDLE_STEPS = (
+    4  # while nobody is answered: large steps are quicker a token, and whoever comes waits half a second
+)
 BATCH_TOKENS = 512
 KEPT_SEQUENCES = 16
 IDENTITY_SEQUENCES = 3
@@ -146,7 +149,8 @@ class Batcher:
             self._wipe()
         self._begin_identity()
         self._admit()
-        parts = self._fill(self._step_tokens)
+        larger = 1 if self._lanes else IDLE_STEPS
+        parts = self._fill(self._step_tokens * larger)
         if not parts:
             return bool(self._lanes)
         began, tokens = self._clock(), self._batch.length
@@ -158,7 +162,7 @@ class Batcher:
         took = self._clock() - began
         for part in parts:
             self._computed(part)
-        self._adapt(tokens, took)
+        self._adapt(tokens / larger, took / larger)
         return True
 
     def pin(self, pin: Pin) -> None:
@@ -346,7 +350,7 @@ class Batcher:
         self._end(last, ModelError(f"The model {self.name} ran out of cells. Raise llm.cache_tokens."))
         return self._fill(self._step_tokens)
 
-    def _adapt(self, tokens: int, took: float) -> None:
+    def _adapt(self, tokens: float, took: float) -> None:
         """Larger steps where they are quick, smaller ones where they are slow."""
         if took > LONG_STEP_S and tokens > SMALLEST_STEP:
             self._step_tokens = max(SMALLEST_STEP, self._step_tokens // 2)

@@ -10,7 +10,7 @@ import pytest
 
 from llm.base import Finish, PromptTooLongError
 from llm.batch import Batch
-from llm.engine.batcher import Batcher
+from llm.engine.batcher import FIRST_STEP, Batcher
 from llm.engine.identity_file import Sample, StoredIdentity
 from llm.engine.pins import Pin
 from tests.llm.engine.fake_context import (
@@ -46,6 +46,18 @@ def test_the_identity_is_computed_when_nobody_asks_and_told() -> None:
     batcher.pin(make_pin(numbers(1, 150), 8))
     assert told == [7, 8]
     assert not batcher.step()
+
+
+def test_while_nobody_is_answered_the_identity_s_steps_are_larger() -> None:
+    context = ample(seconds=lambda tokens: 0.002 * tokens)
+    batcher = make_batcher(context, size=512)
+    batcher.pin(make_pin(numbers(1, 1100)))
+    batcher.step()
+    submit(batcher, make_job(numbers(2, 80), 1))
+    batcher.step()
+    batcher.step()
+    run(batcher)
+    assert context.computed[:4] == [4 * FIRST_STEP, FIRST_STEP, FIRST_STEP, 4 * FIRST_STEP]
 
 
 def test_the_identity_takes_what_prompts_leave_of_a_step() -> None:
