@@ -36,17 +36,8 @@ SMALLEST_STEP = 16
 FIRST_STEP = 64
 LONG_STEP_S = 0.16
 SHORT_STEP_S = 0.06
-IDLE_STEPS = (
-    4  # while nobody is answered: large steps are quicker a token, and whoever comes waits half a second
-)
-BATCH_TOKENS = 512
-KEPT_SEQUENCES = 16
-IDENTITY_SEQUENCES = 3
-
-
-def sequences(parallel: int) -> int:
-    """How many sequences a context needs: answers, kept conversations, identities (old, new, one to prove)."""
-    return parallel + KEPT_SEQUENCES + IDENTITY_SEQUENCES
+# While nobody is answered: large steps are quicker a token, and whoever comes waits half a second.
+IDLE_STEPS = 4
 
 
 class Computer(Memory, Protocol):
@@ -88,7 +79,7 @@ class _Part:
 class Batcher:
     """One model's answers, stepped by the engine's thread.
 
-    `submit` and `room_for` may be called from any thread, everything else from the engine's.
+    `submit` may be called from any thread, everything else from the engine's.
     """
 
     def __init__(

@@ -14,9 +14,10 @@ import numpy as np
 
 from llm.base import Finish, ModelError, Piece, Usage
 from llm.batch import Batch
-from llm.engine.batcher import Batcher, sequences
+from llm.engine.batcher import Batcher
 from llm.engine.job import Job
 from llm.engine.pins import Pin
+from llm.engine.sizes import sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,10 +15,11 @@ import pytest
 from llm.base import Finish, Piece, Usage
 from llm.batch import Batch
 from llm.context import Context
-from llm.engine.batcher import Batcher, sequences
+from llm.engine.batcher import Batcher
 from llm.engine.identity_file import IdentityFiles, StoredIdentity
 from llm.engine.job import Job
 from llm.engine.pins import Pin
+from llm.engine.sizes import sequences
 from llm.weights import Weights
 from tests.llm.engine.fake_context import outcome, pinned, run, submit
 from tests.llm.tiny_gguf import LLAMA, write_tiny
