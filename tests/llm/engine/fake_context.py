@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from llm.engine.identity_file import State
+
 VOCABULARY = 50
 END = 0
 
@@ -146,7 +148,7 @@ class FakeContext:
         self._check()
         return np.array(self.tokens(sequence), np.int32).tobytes()
 
-    def restore(self, sequence: int, data: bytes) -> bool:
+    def restore(self, sequence: int, data: State) -> bool:
         self._check()
         held = self._sequence(sequence)
         assert not held, "restored into a sequence that is not empty"
