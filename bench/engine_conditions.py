@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Self
 from unittest.mock import patch
 
 from bench.engine_models import SPEAKER, Residents, pin
-from llm import Identity, Message, ModelError
+from llm import GenerateRequest, Identity, Message, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from llm import GenerateRequest, ModelSettings, TokenLogprob
+    from llm import ModelSettings, TokenLogprob
     from llm.family import Family
     from llm.resident import ResidentModel
 
@@ -170,8 +170,6 @@ def _identity(setting: Setting, version: int) -> Identity:
 
 def _endless(setting: Setting) -> GenerateRequest:
     """A long answer with the other identity, to be under way while it is swapped."""
-    from llm import GenerateRequest
-
     messages = (
         Message(role="system", speaker=SPEAKER, text=setting.other_identity),
         Message(role="user", speaker="지훈", text="\n\n지훈: 길게 이야기해 줘.\n에코:"),

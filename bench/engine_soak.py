@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.daemon import MODELS
 from bench.engine_models import FAMILIES, Prompts, Residents, pin
-from bench.engine_people import Person, Tally
+from bench.engine_people import Being, Person, Tally
 from bench.engine_text import exactly, sample_lines, varied
 from bench.machine import describe_machine
 from bench.scores import percentile
@@ -31,8 +31,6 @@ from llm import ModelError, ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from bench.engine_people import Being
 
 BUNDLED = MODELS / "gemma-3-270m-q4_k_m.gguf"
 WARM_UP_S = 60.0
@@ -165,8 +163,6 @@ def _result(
 
 
 def _being(residents: Residents, options: argparse.Namespace, name: str, file: Path, family: str) -> Being:
-    from bench.engine_people import Being
-
     prompts = Prompts(file, FAMILIES[family])
     settings = ModelSettings(
         path=file,

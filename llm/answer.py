@@ -59,8 +59,9 @@ class Writing:
         try:
             token = self._sampler.draw(logits)
         except GrammarEndsError:
-            token = self._weights.end_token
-        if self._weights.ends(token) or self.finish is not None:
+            self.finish = Finish.STOP
+            return self._weights.end_token, None
+        if self._weights.ends(token):
             self.finish = Finish.STOP
             return token, None
         self.computed += 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from llm.base import KvType
     from llm.batch import Batch
+    from llm.engine.identity_file import State
     from llm.weights import Weights
 
 NO_ROOM = 1
@@ -39,7 +40,6 @@ class Context:
         weights: whose context it is.
         cells: tokens that the cache holds, all sequences together; shared ones count once.
         sequences: how many sequences there can be, numbered from 0.
-        batch_tokens: the most tokens in one `decode`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Context:
         threads: int,
         kv_type: KvType = "f16",
     ) -> None:
-        """Reserves cache and buffers.
+        """Reserves cache and buffers; `batch_tokens` is the most in one `decode`.
 
         Raises:
             ModelError: there is not enough memory, in llama.cpp's words.
@@ -65,23 +65,22 @@ class Context:
         params.n_outputs_max = sequences  # one a sequence; fewer than sequences ends the process
         params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = KV_TYPES[kv_type]
-        params.kv_unified = (
-            True  # else copying a sequence copies its cells, and a part of one ends the process
-        )
+        # Else copying a sequence copies its cells, and a part of one ends the process.
+        params.kv_unified = True
         params.swa_full = True  # else a sliding-window cache can't be cut back to a shared prefix
         params.no_perf = True
         forget_errors()
         self._handle = llama_cpp.llama_init_from_model(weights.handle, params)
         if not self._handle:
             raise ModelError(
-                f"llama.cpp can't make a cache of {cells} tokens for {weights.path}. {last_errors()}"
+                f"llama.cpp can't make a cache of {cells} tokens for {weights.path}:"
+                f" {last_errors() or 'it does not say why'}. Lower llm.cache_tokens or llm.context_tokens."
             )
         self._finalizer = weakref.finalize(self, llama_cpp.llama_free, self._handle)
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self.weights = weights
         self.cells = cells
         self.sequences = sequences
-        self.batch_tokens = batch_tokens
 
     def decode(self, batch: Batch) -> bool:
         """Computes a batch; False where the cache has no room for it, and nothing was changed.
@@ -125,10 +124,11 @@ class Context:
         del place
         return data[:written]
 
-    def restore(self, sequence: int, data: bytes) -> bool:
+    def restore(self, sequence: int, data: State) -> bool:
         """Puts a `state` of the same model and settings into an empty sequence; False where it doesn't fit."""
-        place = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
-        return bool(llama_cpp.llama_state_seq_set_data(self._handle, place, len(data), sequence))
+        held = np.frombuffer(data, np.uint8)
+        place = _pointer(held, ctypes.c_uint8)
+        return bool(llama_cpp.llama_state_seq_set_data(self._handle, place, len(held), sequence))
 
     def close(self) -> None:
         """Frees cache and buffers."""

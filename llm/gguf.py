@@ -169,13 +169,14 @@ def _parts(path: Path, head: Head) -> tuple[Path, ...]:
     ]
     if head.count("split.no") or path != parts[0]:
         raise Flaw(f"is not the first of its {count} parts. Name {parts[0].name}.")
-    missing = [part.name for part in parts if not _is_there(part)]
+    missing = [part.name for part in parts if not is_there(part)]
     if missing:
         raise Flaw(f"is one of {count} parts, and these are missing beside it: {', '.join(missing)}.")
     return tuple(parts)
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether there is a file; not where a folder on the way may not be entered."""
     try:
         return path.is_file()
     except OSError:

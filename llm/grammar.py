@@ -17,7 +17,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from llm.base import BadGrammarError
 
-GRAMMAR_BYTES = 64 * 1024
+LONGEST = 64 * 1024
 DEEPEST = 1000
 MOST_OPTIONAL = 200
 LARGEST_COUNT = 1000
@@ -51,10 +51,8 @@ def grammar_of(grammar: str, json_schema: str) -> str:
 
 
 def _check_length(text: str) -> None:
-    if len(text) > GRAMMAR_BYTES:
-        raise BadGrammarError(
-            f"The grammar is longer than {GRAMMAR_BYTES} characters. Ask for a simpler form."
-        )
+    if len(text) > LONGEST:
+        raise BadGrammarError(f"The grammar is longer than {LONGEST} characters. Ask for a simpler form.")
 
 
 def _from_schema(json_schema: str) -> str:

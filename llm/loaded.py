@@ -16,9 +16,10 @@ from llm.answer import Answer, Choosing, Writing
 from llm.base import ModelError
 from llm.batch import Batch
 from llm.context import Context
-from llm.engine.batcher import BATCH_TOKENS, Batcher, sequences
+from llm.engine.batcher import Batcher
 from llm.engine.identity_file import IdentityFiles
 from llm.engine.pins import Pin
+from llm.engine.sizes import BATCH_TOKENS, sequences
 from llm.grammar import grammar_of
 from llm.plan import cells_of
 from llm.prompter import Prompter

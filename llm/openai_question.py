@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from llm.base import BadGrammarError, ModelError
 from llm.openai_server import Dialect
-from llm.prompt import alternating
+from llm.prompt import WORD_JOINER, alternating
 
 if TYPE_CHECKING:
     from llm.base import GenerateRequest, Message, Sampling
 
 MOST_STOPS = 4  # OpenAI takes no more; whoever reads the answer minds the rest
-WORD_JOINER = "\u2060"
 # What the usual chat templates write between turns; a server reads it as such wherever it stands.
 TURN_MARK = re.compile(
     r"<(?=\|[^|<>\n]{1,40}\|>|｜[^｜<>\n]{1,40}｜>|(?:start|end)_of_turn>|/?s>|[be]os>)|\[(?=/?(?:INST|SYSTEM_PROMPT)\])"

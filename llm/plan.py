@@ -16,6 +16,8 @@ from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING
 
+from llm.engine.sizes import BATCH_TOKENS, sequences
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
     from llm.gguf import GgufInfo
 
 GIB = 2**30
-STEP_TOKENS = (
-    512  # the engine's largest step (llm.engine.batcher, which brings numpy: `memoryd plan` does without)
-)
-OTHER_SEQUENCES = 19  # beside those that are answered; from there too
 CELL_STEP = 256  # llama.cpp rounds its cells up to this
 CUDA_BYTES = 512 * 2**20  # CUDA's context, kernels and cuBLAS, once a process
 KV_BYTES: dict[KvType, tuple[int, int]] = {"f32": (1, 4), "f16": (1, 2), "q8_0": (32, 34)}
@@ -188,11 +186,11 @@ def needs(
     looked_up, by_layer, output, tied = _weights(info)
     first = info.block_count + 1 - gpu_layers if gpu_layers else info.block_count
     cells = cells_of(settings, info.context_length)
-    rows = settings.parallel + OTHER_SEQUENCES
+    rows = sequences(settings.parallel)
     computing = compute_bytes(info, cells, rows)
     host = 4 * rows * info.vocab_size  # logits, as they are read
     if gpu_layers:  # what is copied there each step
-        host += 4 * STEP_TOKENS * info.embedding_length + _mask_bytes(info, cells)
+        host += 4 * BATCH_TOKENS * info.embedding_length + _mask_bytes(info, cells)
     ram = Need(
         weights=looked_up + sum(by_layer[:first]) + (0 if gpu_layers else output),
         kv=cells * kv_bytes(info, settings.kv_type, range(first)),
@@ -208,17 +206,17 @@ def needs(
     return gpu, ram
 
 
-def compute_bytes(info: GgufInfo, cells: int, sequences: int) -> int:
+def compute_bytes(info: GgufInfo, cells: int, rows: int) -> int:
     """llama.cpp's compute buffer with flash attention, estimated: what one layer holds at once, and the logits."""
     heads = max(info.embedding_length, info.head_count * info.key_length)
     inside = 2 * info.feed_forward_length * max(info.expert_used_count, 1) + 3 * heads
-    logits = sequences * (info.vocab_size + info.embedding_length)
-    return 4 * (STEP_TOKENS * inside + logits) + _mask_bytes(info, cells)
+    logits = rows * (info.vocab_size + info.embedding_length)
+    return 4 * (BATCH_TOKENS * inside + logits) + _mask_bytes(info, cells)
 
 
 def _mask_bytes(info: GgufInfo, cells: int) -> int:
     """What each token of a step may see of each cell, in f16; once more for windowed layers."""
-    return 2 * STEP_TOKENS * cells * (2 if info.sliding_window else 1)
+    return 2 * BATCH_TOKENS * cells * (2 if info.sliding_window else 1)
 
 
 def _weights(info: GgufInfo) -> tuple[int, list[int], int, int]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 ASSISTANT_NAME = "Echo"
+WORD_JOINER = "\u2060"  # breaks a mark that a message spells out, and is not seen
 MARK = "\ufdd0"  # not a character, so that no text begins with it
 
 

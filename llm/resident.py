@@ -28,12 +28,11 @@ from llm.base import (
 from llm.choices import Choices
 from llm.device import device_now
 from llm.engine.job import Job, Pieces
-from llm.gguf import read_gguf
+from llm.gguf import is_there, read_gguf
 from llm.plan import Verdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from llm.base import GenerateRequest, ModelSettings
     from llm.engine import Engine
@@ -108,7 +107,7 @@ class ResidentModel:
                 return
             closes = self._closes
             self._loads += 1
-            if not _is_there(self._settings.path):
+            if not is_there(self._settings.path):
                 self._status = self._absent()
                 return
             self._status = self._state(State.LOADING, "", progress=0.0)
@@ -180,7 +179,7 @@ class ResidentModel:
             with self._publish:
                 if self._model is model and self._identity is None:  # else another is pinned already
                     self._status = self._state(State.READY, self._status.detail)
-        elif self._settings.states is not None and _is_there(self._settings.path):
+        elif self._settings.states is not None and is_there(self._settings.path):
             from llm.engine.identity_file import IdentityFiles  # which needs numpy
 
             IdentityFiles(self._settings.states, self._settings.path, kv_type=self._settings.kv_type).remove()
@@ -335,7 +334,7 @@ class ResidentModel:
 
     def _absent(self) -> ModelStatus:
         path = self._settings.path
-        if _is_there(path):
+        if is_there(path):
             return self._state(State.ABSENT, "not loaded")
         return self._state(
             State.ABSENT, f"no file at {path}; put the GGUF there or set [models.{self._name}] path"
@@ -369,10 +368,3 @@ def _undoubted(sentence: str) -> Piece:
     """The only choice there is; nothing is computed for it."""
     usage = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
     return Piece(text=sentence, finish=Finish.STOP, usage=usage)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder on the way that may not be entered
-        return False

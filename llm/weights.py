@@ -18,13 +18,13 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from llm.base import ModelError
 from llm.llama_log import forget_errors, last_errors
+from llm.prompt import WORD_JOINER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 PIECE_BYTES = 64
-WORD_JOINER = "\u2060"
 SENTINEL = "\n"  # joins with nothing
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llm.batch import Batch
+    from llm.engine.identity_file import State
     from llm.engine.job import Job
 
 log = logging.getLogger(__name__)
@@ -36,17 +37,8 @@ SMALLEST_STEP = 16
 FIRST_STEP = 64
 LONG_STEP_S = 0.16
 SHORT_STEP_S = 0.06
-IDLE_STEPS = (
-    4  # while nobody is answered: large steps are quicker a token, and whoever comes waits half a second
-)
-BATCH_TOKENS = 512
-KEPT_SEQUENCES = 16
-IDENTITY_SEQUENCES = 3
-
-
-def sequences(parallel: int) -> int:
-    """How many sequences a context needs: answers, kept conversations, identities (old, new, one to prove)."""
-    return parallel + KEPT_SEQUENCES + IDENTITY_SEQUENCES
+# While nobody is answered: large steps are quicker a token, and whoever comes waits half a second.
+IDLE_STEPS = 4
 
 
 class Computer(Memory, Protocol):
@@ -56,9 +48,9 @@ class Computer(Memory, Protocol):
 
     def logits(self, row: int) -> NDArray[np.float32]: ...  # noqa: D102
 
-    def state(self, sequence: int) -> bytes | bytearray: ...  # noqa: D102
+    def state(self, sequence: int) -> State: ...  # noqa: D102
 
-    def restore(self, sequence: int, data: bytes) -> bool: ...  # noqa: D102
+    def restore(self, sequence: int, data: State) -> bool: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 
@@ -88,7 +80,7 @@ class _Part:
 class Batcher:
     """One model's answers, stepped by the engine's thread.
 
-    `submit` and `room_for` may be called from any thread, everything else from the engine's.
+    `submit` may be called from any thread, everything else from the engine's.
     """
 
     def __init__(
@@ -345,7 +337,9 @@ class Batcher:
             return self._fill(prefill // 2)
         last = self._lanes[-1] if self._lanes else None
         if last is None:
-            raise ModelError(f"The cache of the model {self.name} has no room for its identity.")
+            raise ModelError(
+                f"The cache of the model {self.name} has no room for its identity. Raise llm.cache_tokens."
+            )
         log.error("model %s: no cells left, which the account should have prevented", self.name)
         self._end(last, ModelError(f"The model {self.name} ran out of cells. Raise llm.cache_tokens."))
         return self._fill(self._step_tokens)
@@ -372,7 +366,7 @@ class Batcher:
         log.info("model %s: identity %d is in force, %d tokens", self.name, pin.version, len(pin.tokens))
         self._on_pinned(pin.version)
         if self._on_computed is not None and pin.stored is None and (sample := self._sample(pin)):
-            self._on_computed(pin.tokens, StoredIdentity(sample, bytes(self._context.state(pin.sequence))))
+            self._on_computed(pin.tokens, StoredIdentity(sample, self._context.state(pin.sequence)))
         pin.stored = None
 
     def _restore(self, pin: Pin) -> None:

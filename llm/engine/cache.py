@@ -147,7 +147,7 @@ class Cache:
             self.cells.reserve(name, len(tokens) - lane.base_length)
         else:
             self.cells.release(lane.job)
-            self._give_back(lane.sequence)
+            self.give_back(lane.sequence)
         self._free_retired()
 
     def make_room(self) -> bool:
@@ -224,12 +224,12 @@ class Cache:
         for pin in [pin for pin in self._retired if not pin.users]:
             self._retired.remove(pin)
             self.cells.release(pin)
-            self._give_back(pin.sequence)
+            self.give_back(pin.sequence)
 
     def _abandon_next(self) -> None:
         if self.next_pin is not None and self.next_pin.sequence >= 0:
             self.cells.release(self.next_pin)
-            self._give_back(self.next_pin.sequence)
+            self.give_back(self.next_pin.sequence)
         self.next_pin = None
 
     # -- all of it
@@ -239,19 +239,16 @@ class Cache:
         return self._free.pop() if self._any_sequence() else None
 
     def give_back(self, sequence: int) -> None:
-        """Empties a sequence that was lent."""
-        self._give_back(sequence)
+        """Empties a sequence and makes it free again."""
+        self._memory.cut(sequence)
+        self._free.append(sequence)
 
-    def drop_all(self) -> None:
-        """Lets go of kept conversations and identities; answers under way keep what they begin with."""
+    def wipe(self) -> None:
+        """Lets go of all that is kept and overwrites the whole cache; nothing may be under way."""
         self._abandon_next()
         while self.make_room():
             pass
         self._retire()
-
-    def wipe(self) -> None:
-        """Overwrites the whole cache; nothing may be under way."""
-        self.drop_all()
         self._memory.clear()
 
     @property
@@ -303,11 +300,7 @@ class Cache:
         kept = self._kept.pop(name, None)
         if kept is not None:
             self.cells.release(name)
-            self._give_back(kept.sequence)
-
-    def _give_back(self, sequence: int) -> None:
-        self._memory.cut(sequence)
-        self._free.append(sequence)
+            self.give_back(kept.sequence)
 
 
 def _usable(known: NDArray[np.int32], prompt: NDArray[np.int32]) -> int:

@@ -126,24 +126,23 @@ class Engine:
 
     def _turn(self) -> bool:
         """Orders, then a step of each model. A function, so that it holds no model while the engine sleeps."""
-        with self._signal:
-            orders, self._orders = self._orders, deque()
-        for what in orders:
-            self._guarded(what)
+        self._obey()
         worked = [self._step(batcher) for batcher in list(self._batchers)]  # all, whatever the first one did
         return any(worked)
 
     def _leave(self) -> None:
         """The last turn: what was ordered is done, and every model let go."""
-        with self._signal:
-            orders, self._orders = self._orders, deque()
-        for what in orders:
-            self._guarded(what)
+        self._obey()
         while self._batchers:
             batcher, _ = self._batchers.popitem()
             self._let_go(batcher, _closed(batcher))
         with self._signal:
             self._over = True
+        self._obey()
+
+    def _obey(self) -> None:
+        """Does what was ordered since the last time."""
+        with self._signal:
             orders, self._orders = self._orders, deque()
         for what in orders:
             self._guarded(what)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+State = bytes | bytearray | memoryview
+
 MAGIC = b"memoryd identity 1\n"
 SUFFIX = ".identity"
 PART = ".part"
@@ -63,10 +65,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StoredIdentity:
-    """What a file holds."""
+    """What a file holds. The state may be a gigabyte: it is handed on as it is, and never copied."""
 
     sample: Sample
-    state: bytes
+    state: State
 
 
 class IdentityFiles:
@@ -185,4 +187,4 @@ def _parse(data: bytes, key: str) -> StoredIdentity | None:
     if header["key"] != key:
         return None
     sample = Sample(tuple(header["tokens"]), tuple(header["logits"]))
-    return StoredIdentity(sample, bytes(body[LENGTH_BYTES + length :]))
+    return StoredIdentity(sample, body[LENGTH_BYTES + length :])

@@ -51,36 +51,39 @@ class Waiting:
     def begun(self, job: Job) -> None:
         """Takes a job out; its user comes last now."""
         with self._lock:
-            jobs = self._users[job.user]
-            jobs.remove(job)
-            if jobs:
+            self._remove(job)
+            if job.user in self._users:
                 self._users.move_to_end(job.user)
-            else:
-                del self._users[job.user]
 
     def take_if(self, wanted: Callable[[Job], bool]) -> list[Job]:
         """Every job of which this holds."""
         with self._lock:
-            taken = [job for jobs in self._users.values() for job in jobs if wanted(job)]
-            if taken:
-                left = {
-                    user: deque(job for job in jobs if job not in taken) for user, jobs in self._users.items()
-                }
-                self._users = OrderedDict((user, jobs) for user, jobs in left.items() if jobs)
+            taken = [job for job in self._all() if wanted(job)]
+            for job in taken:
+                self._remove(job)
             return taken
 
     def jobs(self) -> list[Job]:
         """Every job, user by user."""
         with self._lock:
-            return [job for jobs in self._users.values() for job in jobs]
+            return self._all()
 
     def close(self, error: ModelError) -> list[Job]:
         """Takes every job out; later ones are refused with this error."""
         with self._lock:
             self._closed = error
-            left = [job for jobs in self._users.values() for job in jobs]
+            left = self._all()
             self._users.clear()
             return left
+
+    def _all(self) -> list[Job]:
+        return [job for jobs in self._users.values() for job in jobs]
+
+    def _remove(self, job: Job) -> None:
+        jobs = self._users[job.user]
+        jobs.remove(job)
+        if not jobs:
+            del self._users[job.user]
 
     def _count(self) -> int:
         return sum(map(len, self._users.values()))

@@ -11,7 +11,7 @@ import typer
 
 from llm.base import ModelError, ModelSettings
 from llm.device import Device, device_now
-from llm.gguf import GgufInfo, read_gguf
+from llm.gguf import GgufInfo, is_there, read_gguf
 from llm.plan import GIB, ModelPlan, Plan, Verdict, plan
 from memoryd.cli import render
 from memoryd.cli.commands import Command, ConfigFile, Json, Url, connected, show_json
@@ -72,11 +72,7 @@ def _candidate(name: str, family: str, settings: ModelSettings, *, default: bool
     def made(**found: Any) -> _Candidate:
         return _Candidate(name=name, family=family, settings=settings, default=default, **found)
 
-    try:
-        is_there = settings.path.is_file()
-    except OSError:  # a folder on the way that may not be entered
-        is_there = False
-    if not is_there:
+    if not is_there(settings.path):
         return made(state="absent", fault=f"no file at {settings.path}")
     try:
         return made(info=read_gguf(settings.path))

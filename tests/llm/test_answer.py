@@ -101,6 +101,15 @@ def test_an_answer_that_was_only_thought_is_an_error(tiny: Weights) -> None:
         answer.last(USAGE)
 
 
+def test_a_grammar_without_a_way_on_ends_it_also_where_nothing_is_an_end_token(
+    tiny: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny, "ends", lambda _token: False)
+    answer = writing(tiny, grammar="root ::= [z-a]")
+    _, piece = answer.draw(only(tiny, 5))
+    assert (piece, answer.finish, answer.computed) == (None, Finish.STOP, 0)
+
+
 def test_one_that_was_cancelled_while_it_thought_is_none(tiny: Weights) -> None:
     answer = writing(tiny, thought=Thought.THINKING)
     feed(answer, tiny, tiny.tokenize("음 음"))

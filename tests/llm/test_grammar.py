@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm import BadGrammarError, Sampling
-from llm.grammar import DEEPEST, GRAMMAR_BYTES, LARGEST_COUNT, MOST_OPTIONAL, grammar_of
+from llm.grammar import DEEPEST, LARGEST_COUNT, LONGEST, MOST_OPTIONAL, grammar_of
 from llm.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def test_a_schema_becomes_a_grammar() -> None:
     ("grammar", "schema", "reason"),
     [
         ('root ::= "a"', "{}", "a grammar or a JSON schema, not both"),
-        ("#" * (GRAMMAR_BYTES + 1), "", f"longer than {GRAMMAR_BYTES}"),
-        ("", " " * (GRAMMAR_BYTES + 1), f"longer than {GRAMMAR_BYTES}"),
+        ("#" * (LONGEST + 1), "", f"longer than {LONGEST}"),
+        ("", " " * (LONGEST + 1), f"longer than {LONGEST}"),
         ('root ::= "a\0"', "", "a NUL character"),
         ("root ::= " + "(" * 30_000, "", f"more than {DEEPEST} brackets"),
         ('root ::= "(" ' + "(" * 1001 + '"a"' + ")" * 1001, "", f"more than {DEEPEST} brackets"),

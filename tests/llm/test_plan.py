@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 
 from llm import ModelSettings
 from llm.device import Device
-from llm.engine.batcher import BATCH_TOKENS, sequences
 from llm.gguf import GgufInfo, read_gguf
 from llm.gguf_tensors import Tensor
 from llm.plan import (
     CUDA_BYTES,
     GIB,
-    OTHER_SEQUENCES,
-    STEP_TOKENS,
     Need,
     Verdict,
     cells_of,
@@ -162,11 +159,6 @@ def test_the_output_layer_goes_first_and_then_the_last_layers() -> None:
 def test_the_compute_buffer_is_near_what_llama_cpp_reports(gguf: Path, cells: int, mib: float) -> None:
     # llama-cpp-python 0.3.36 on a CPU, steps of 512 tokens, 8 sequences: "CPU compute buffer size = … MiB"
     assert mib <= compute_bytes(read_gguf(gguf), cells, 8) / MIB <= mib + 10
-
-
-def test_steps_and_sequences_are_the_engine_s() -> None:
-    assert STEP_TOKENS == BATCH_TOKENS
-    assert sequences(6) == 6 + OTHER_SEQUENCES
 
 
 @given(count=st.integers(0, 33), tied=st.booleans())

@@ -17,8 +17,9 @@ from llm.deepseek_runner import DEEPSEEK
 from llm.family import Family
 from llm.llama_runner import LLAMA
 from llm.mixtral_runner import MIXTRAL
+from llm.prompt import WORD_JOINER
 from llm.prompter import REMEMBERED, Prompter
-from llm.weights import WORD_JOINER, Weights
+from llm.weights import Weights
 from tests.llm.asking import request
 
 if TYPE_CHECKING:

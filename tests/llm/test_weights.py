@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llm import ModelError
 from llm.llama_runner import LLAMA as FAMILY
 from llm.mixtral_runner import MIXTRAL
-from llm.weights import WORD_JOINER, Weights
+from llm.prompt import WORD_JOINER
+from llm.weights import Weights
 from tests.llm.tiny_gguf import LLAMA, write_tiny
 
 if TYPE_CHECKING:

@@ -14,14 +14,17 @@ import numpy as np
 
 from llm.base import Finish, ModelError, Piece, Usage
 from llm.batch import Batch
-from llm.engine.batcher import Batcher, sequences
+from llm.engine.batcher import Batcher
 from llm.engine.job import Job
 from llm.engine.pins import Pin
+from llm.engine.sizes import sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from llm.engine.identity_file import State
 
 VOCABULARY = 50
 END = 0
@@ -145,7 +148,7 @@ class FakeContext:
         self._check()
         return np.array(self.tokens(sequence), np.int32).tobytes()
 
-    def restore(self, sequence: int, data: bytes) -> bool:
+    def restore(self, sequence: int, data: State) -> bool:
         self._check()
         held = self._sequence(sequence)
         assert not held, "restored into a sequence that is not empty"

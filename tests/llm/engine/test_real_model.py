@@ -15,10 +15,11 @@ import pytest
 from llm.base import Finish, Piece, Usage
 from llm.batch import Batch
 from llm.context import Context
-from llm.engine.batcher import Batcher, sequences
+from llm.engine.batcher import Batcher
 from llm.engine.identity_file import IdentityFiles, StoredIdentity
 from llm.engine.job import Job
 from llm.engine.pins import Pin
+from llm.engine.sizes import sequences
 from llm.weights import Weights
 from tests.llm.engine.fake_context import outcome, pinned, run, submit
 from tests.llm.tiny_gguf import LLAMA, write_tiny
@@ -98,8 +99,12 @@ class Room:
             kv_type=self.kv_type,
         )
         kept = keep if files else None
-        self.made.append(Batcher("real", context, Batch(128), parallel=4, waiting=9, on_computed=kept))
-        return self.made[-1]
+        # Time stands still, so that the size of a step, and with it rounding, does not follow the machine's speed.
+        batcher = Batcher(
+            "real", context, Batch(128), parallel=4, waiting=9, on_computed=kept, clock=lambda: 0.0
+        )
+        self.made.append(batcher)
+        return batcher
 
     def alone(self, prompt: list[int], said: list[int]) -> Dictated:
         """Computed in a cache of its own."""
