@@ -154,10 +154,14 @@ class LoadedModel:
 
     def forget(self) -> None:
         """Drops texts and files of earlier identities."""
-        self._pinned = None
-        self.prompter.forget()
+        self.forget_texts()
         if self._files is not None:
             self._files.remove()
+
+    def forget_texts(self) -> None:
+        """Drops what is remembered of earlier identities in memory."""
+        self._pinned = None
+        self.prompter.forget()
 
 
 def _saver(files: IdentityFiles | None) -> Callable[[NDArray[np.int32], StoredIdentity], None] | None:

@@ -293,6 +293,8 @@ class ResidentModel:
             with self._publish:  # else a later one may be ordered between the question and the order
                 if self._identity is identity:
                     self._engine.order(lambda: model.batcher.pin(pin))
+                elif self._identity is None:  # it was forgotten while its tokens were made
+                    model.forget_texts()
 
         threading.Thread(target=prepare, name=f"pin-{self._name}", daemon=True).start()
 

@@ -96,9 +96,11 @@ class AtHand:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._conversations: OrderedDict[tuple[str, str], _Conversation] = OrderedDict()
+        self._forgotten = 0
 
     def as_read(self, user: User, conversation_id: str, model: str) -> History:
         """The conversation as this model was last sent it, and what was said since as it was read."""
+        self._bring(user, conversation_id)
         with self._lock:
             conversation = self._get(user, conversation_id)
             begin = conversation.begins.get(model, _Begin())
@@ -123,6 +125,7 @@ class AtHand:
         Args:
             room: for them, in tokens.
         """
+        self._bring(user, conversation_id)
         with self._lock:
             conversation = self._get(user, conversation_id)
             turns, gone = [turn.plain() for turn in conversation.turns], conversation.gone
@@ -137,6 +140,7 @@ class AtHand:
 
     def add(self, user: User, conversation_id: str, turns: Sequence[Said]) -> None:
         """Adds turns that were just written, before the ledger has read them."""
+        self._bring(user, conversation_id)
         with self._lock:
             conversation = self._get(user, conversation_id)
             conversation.turns += turns
@@ -147,29 +151,43 @@ class AtHand:
     def forget(self, conversation_id: str) -> None:
         """Drops a conversation, whoever's it is, and the memories in all others: they may quote it."""
         with self._lock:
+            self._forgotten += 1
             for key in [key for key in self._conversations if key[1] == conversation_id]:
                 del self._conversations[key]
             for conversation in self._conversations.values():
                 conversation.turns[:] = [turn.plain() for turn in conversation.turns]
 
-    def _get(self, user: User, conversation_id: str) -> _Conversation:
-        """The conversation itself, read from the ledger after a restart. The lock must be held."""
+    def _bring(self, user: User, conversation_id: str) -> None:
+        """Reads a conversation from the ledger after a restart; without the lock, since the ledger may have to wait."""
         key = (user.id, conversation_id)
-        if key not in self._conversations:
+        while True:
+            with self._lock:
+                forgotten = self._forgotten
+                if key in self._conversations:
+                    return
             stored = self._ledger.files.conversation(conversation_id)
             readable = stored is not None and stored.owners <= set(user.owners)
             turns = stored.turns[-TURNS_LEFT:] if stored and readable else ()
-            self._conversations[key] = _Conversation(
+            read = _Conversation(
                 [
                     Said(role=turn.role, speaker=turn.speaker, text=turn.text)
                     for turn in turns
                     if turn.role in {"user", "assistant"}
                 ]
             )
-            while len(self._conversations) > CONVERSATIONS_KEPT:
-                self._conversations.popitem(last=False)
+            with self._lock:
+                if self._forgotten == forgotten:  # else what was read may have been erased meanwhile
+                    self._conversations.setdefault(key, read)
+                    return
+
+    def _get(self, user: User, conversation_id: str) -> _Conversation:
+        """The conversation itself, which counts as used now. The lock must be held."""
+        key = (user.id, conversation_id)
+        conversation = self._conversations.setdefault(key, _Conversation())
         self._conversations.move_to_end(key)
-        return self._conversations[key]
+        while len(self._conversations) > CONVERSATIONS_KEPT:
+            self._conversations.popitem(last=False)
+        return conversation
 
 
 def cost(message: Message, count_tokens: Callable[[str], int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -25,8 +26,9 @@ class Empty:
         self.files = self
         self.asked: list[str] = []
 
-    def conversation(self, conversation_id: str) -> None:
+    def conversation(self, conversation_id: str) -> object:
         self.asked.append(conversation_id)
+        return None
 
 
 @pytest.fixture
@@ -120,6 +122,24 @@ def test_what_is_forgotten_is_gone_from_the_others_memories_too(at_hand: AtHand,
     assert ledger.asked.count("c1") == 2
     other = at_hand.as_read(JIHUN, "c2", "llama")
     assert (_texts(other.messages), other.shown) == (["0번째 질문", "0번째 대답"], frozenset())
+
+
+def test_what_is_erased_while_the_ledger_is_asked_for_it_is_asked_for_again() -> None:
+    class Slow(Empty):
+        """A ledger in whose first answer the erased turn still stands."""
+
+        def conversation(self, conversation_id: str) -> SimpleNamespace | None:
+            super().conversation(conversation_id)
+            if len(self.asked) > 1:
+                return None
+            at_hand.forget(conversation_id)  # waits for nothing: the lock is not held over the ledger
+            turn = SimpleNamespace(role="user", speaker="jihun", text="비밀")
+            return SimpleNamespace(owners=set(), turns=(turn,))
+
+    ledger = Slow()
+    at_hand = AtHand(cast("Ledger", ledger))
+    assert at_hand.as_read(JIHUN, "c1", "llama").messages == ()
+    assert ledger.asked == ["c1", "c1"]
 
 
 def test_the_conversation_that_was_longest_unused_goes_first(at_hand: AtHand, ledger: Empty) -> None:
