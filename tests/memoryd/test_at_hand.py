@@ -132,13 +132,13 @@ def test_what_is_erased_while_the_ledger_is_asked_for_it_is_asked_for_again() ->
             super().conversation(conversation_id)
             if len(self.asked) > 1:
                 return None
-            at_hand.forget(conversation_id)  # waits for nothing: the lock is not held over the ledger
+            slow.forget(conversation_id)  # waits for nothing: the lock is not held over the ledger
             turn = SimpleNamespace(role="user", speaker="jihun", text="비밀")
             return SimpleNamespace(owners=set(), turns=(turn,))
 
     ledger = Slow()
-    at_hand = AtHand(cast("Ledger", ledger))
-    assert at_hand.as_read(JIHUN, "c1", "llama").messages == ()
+    slow = AtHand(cast("Ledger", ledger))
+    assert slow.as_read(JIHUN, "c1", "llama").messages == ()
     assert ledger.asked == ["c1", "c1"]
 
 
