@@ -106,7 +106,9 @@ def read_head(head: bytes, size: int) -> Head:
     if not head.startswith(MAGIC):
         if MAGIC.startswith(head):
             raise Flaw(f"is cut off: it has only {size} bytes. Copy the model again.")
-        raise Flaw(f"is not a GGUF file: it starts with {head[:4]!r}. Name a .gguf file.")
+        raise Flaw(
+            f"is not a GGUF file: it starts with {head[:4]!r}. Name a GGUF file, or download it again."
+        )
     reader = _Reader(head, size)
     reader.skip(len(MAGIC))
     version = reader.count(U32)

@@ -337,7 +337,7 @@ class ResidentModel:
     def _absent(self) -> ModelStatus:
         path = self._settings.path
         if is_there(path):
-            return self._state(State.ABSENT, "not loaded")
+            return self._state(State.ABSENT, "waits to be loaded")
         return self._state(
             State.ABSENT, f"no file at {path}; put the GGUF there or set [models.{self._name}] path"
         )

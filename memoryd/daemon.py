@@ -296,7 +296,8 @@ class Daemon:
                 self._put_bundled_model_in_place()
             generator.load()
             status = generator.status()
-            log.info("model %s: %s %s", name, status.state, status.detail)
+            if status.state is not State.FAILED:  # the model itself has said why
+                log.info("model %s: %s, %s", name, status.state, status.detail)
 
     def _pin(self, identity: IdentityRow) -> None:
         """Has every model compute an identity beside its work; one that is not loaded yet does so then."""

@@ -406,8 +406,8 @@ def _left(question: Question, begun: float) -> float | None:
     left = question.deadline_s - (time.perf_counter() - begun)
     if left <= 0:
         raise TooSlowError(
-            f"Recall alone took longer than the {question.deadline_s:g} s (deadline_s) that the question gave "
-            "its answer. The question is kept; ask again with more time."
+            f"The {question.deadline_s:g} s of the question (deadline_s) were over before a model could begin. "
+            "The question is kept; go on with its conversation, with more time."
         )
     return left
 

@@ -355,11 +355,16 @@ class Batcher:
 
     def _begin_identity(self) -> None:
         """Finds room for the next identity, and takes what an earlier run kept of it."""
+        waited = self.cache.next_waits
         pin = self.cache.begin_next(idle=not self._lanes)
-        if pin is not None and pin.stored is not None:
+        if pin is None or not waited:
+            return
+        if pin.stored is not None:
             self._restore(pin)
-            if pin.ready:
-                self._adopt()
+        if pin.ready:
+            self._adopt()
+        else:
+            log.info("model %s: computing identity %d, %d tokens", self.name, pin.version, len(pin.tokens))
 
     def _adopt(self) -> None:
         pin = self.cache.adopt_next()

@@ -78,7 +78,7 @@ def test_a_file_that_comes_later_is_loaded_later(tmp_path: Path, tiny_llama: Pat
     assert model.status().state is State.READY
     model.close()
     assert model.status().state is State.ABSENT
-    assert model.status().detail == "not loaded"
+    assert model.status().detail == "waits to be loaded"
 
 
 def test_a_path_that_can_not_be_looked_at_is_absent(tmp_path: Path, engine: Engine) -> None:
@@ -148,7 +148,7 @@ def test_closing_stops_the_loading_and_nothing_is_wrong(
     model = ResidentModel("llama", BUNDLED, ModelSettings(path=tiny_llama), engine)
     when_opening(monkeypatch, before=model.close)
     model.load()
-    assert (model.status().state, model.status().detail) == (State.ABSENT, "not loaded")
+    assert (model.status().state, model.status().detail) == (State.ABSENT, "waits to be loaded")
 
 
 def test_closing_at_the_end_of_the_loading_drops_what_was_loaded(
