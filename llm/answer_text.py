@@ -141,6 +141,13 @@ class _Stops:
 
 def _beginning_at_the_end(text: str, marks: Sequence[str]) -> int:
     """Length of the longest end of a text that begins one of the marks."""
+    # No longer than the text: a mark may be of any length (a speaker's name), and this is asked after each token.
     return max(
-        (size for mark in marks for size in range(1, len(mark)) if text.endswith(mark[:size])), default=0
+        (
+            size
+            for mark in marks
+            for size in range(1, min(len(mark), len(text) + 1))
+            if text.endswith(mark[:size])
+        ),
+        default=0,
     )

@@ -4,7 +4,8 @@ grammar (GBNF) ─────────────────────�
 json_schema ──its numbers small?──▶ GBNF ─┴─▶ short, shallow, few ways to go on? ─▶ Sampler (llm.sampler)
 
 llama.cpp parses by recursion: 30,000 brackets end the process. It follows every way to go on at once: 512
-parts that may be left out stop the engine for minutes. (llama-cpp-python 0.3.36.)
+parts that may be left out stop the engine for minutes, be they spelt out, repeated or reached by rules.
+(llama-cpp-python 0.3.36.)
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from llm.base import BadGrammarError
+from llm.grammar_size import optional_in_a_row
 
 LONGEST = 64 * 1024
 DEEPEST = 1000
 MOST_OPTIONAL = 200
+MOST_IN_A_ROW = 200
 LARGEST_COUNT = 1000
 
 _SPELT_OUT = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|<[^>]*>|#[^\r\n]*', re.DOTALL)
@@ -45,6 +48,10 @@ def grammar_of(grammar: str, json_schema: str) -> str:
     _check_length(grammar)
     if _depth(grammar) > DEEPEST:
         raise BadGrammarError(f"The grammar has more than {DEEPEST} brackets in each other. Nest it less.")
+    if _in_a_row(grammar) > MOST_IN_A_ROW:
+        raise BadGrammarError(
+            f"The grammar lets more than {MOST_IN_A_ROW} parts in a row be left out. Ask for a simpler form."
+        )
     if "\0" in grammar:  # it would end the text for llama.cpp
         raise BadGrammarError("The grammar has a NUL character in it. Take it out.")
     return grammar
@@ -85,6 +92,13 @@ def _check_counts(schema: Any) -> None:
                     f"The JSON schema asks for more than {LARGEST_COUNT} repetitions in {key}. Ask for fewer."
                 )
             _check_counts(value)
+
+
+def _in_a_row(grammar: str) -> int:
+    try:
+        return optional_in_a_row(grammar)
+    except RecursionError as error:
+        raise BadGrammarError("The grammar has too many rules in each other. Nest it less.") from error
 
 
 def _optional_parts(grammar: str) -> int:

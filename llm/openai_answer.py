@@ -29,8 +29,13 @@ class Answer:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop text has come that the server did not see."""
-        return self._text.stopped
+        """Whether a stop text has come that the server did not see, or far more than was asked for."""
+        return self._text.stopped or self._overlong
+
+    @property
+    def _overlong(self) -> bool:
+        """Some servers pass over `max_tokens`; a token may come in two pieces (thought and text), not in more."""
+        return self._chunks > 2 * self._request.max_tokens
 
     def take(self, chunk: Chunk) -> Piece | None:
         """The piece that a chunk makes sure, if any."""
@@ -47,12 +52,12 @@ class Answer:
         """What was held back, why it ended and what it cost; an estimate where it was left before its end."""
         text = self._text.end()
         self._said = self._said or bool(text)
-        finish = Finish.CANCELLED if cancelled else self._finish or Finish.STOP
+        finish = self._finish or (Finish.LENGTH if self._overlong else Finish.STOP)
         return Piece(
             text=text,
             thought=self._text.thoughts(),
             logprobs=self._drained(),
-            finish=finish,
+            finish=Finish.CANCELLED if cancelled else finish,
             usage=self._usage or self._estimate(),
         )
 

@@ -21,7 +21,7 @@ from llm.base import BadGrammarError, ModelError, ModelNotReadyError, PromptTooL
 from llm.openai_shapes import Chunk, ModelList, TokenCount, as_fault, read_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from llm.openai_shapes import Fault, ModelCard
     from llm.remote_settings import RemoteSettings
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
 ASK_AGAIN_S = 5.0
+LONGEST_WAIT_S = 3600.0
+# What a server may send before it is left: a list of models or a count is small, and an answer grows with the tokens
+# and log-probabilities that were asked for. Without an end the process would be full of it.
+SMALL_BODY_BYTES = 16 * 2**20
+REFUSAL_BYTES = 64 * 2**10
+ANSWER_BYTES = 2**20
+BYTES_A_TOKEN = 4 * 2**10
+BYTES_A_LOGPROB = 2**10
 DONE = "[DONE]"
 
 BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -63,6 +71,33 @@ class NoSuchPathError(ModelError):
 
 class RolesRefusedError(ModelError):
     """The model's chat template takes only user and assistant, by turns."""
+
+
+class _TooMuchError(Exception):
+    """A body goes on past what it may have."""
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A body's bytes up to a number."""
+
+    def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream, most: int) -> None:
+        self._body = body
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Raises _TooMuchError at the first byte too many."""
+        left = self._most
+        assert isinstance(self._body, httpx.AsyncByteStream)  # noqa: S101  (an asynchronous client's)
+        async for data in self._body:
+            left -= len(data)
+            if left < 0:
+                raise _TooMuchError(f"longer than {self._most} bytes")
+            yield data
+
+    async def aclose(self) -> None:
+        """Closes the connection."""
+        assert isinstance(self._body, httpx.AsyncByteStream)  # noqa: S101  (an asynchronous client's)
+        await self._body.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +169,7 @@ class OpenAIServer:
             ModelError: it refuses, falls silent or breaks off.
         """
         response = await self._answered("POST", "/v1/chat/completions", question, streamed=True)
+        response.stream = _Bounded(response.stream, _most_bytes(question))
         chunks = 0
         async with (
             contextlib.aclosing(response),
@@ -150,6 +186,8 @@ class OpenAIServer:
                 raise self._silent(f"after {chunks} pieces of its answer") from error
             except SSEError as error:
                 raise self._foreign(f"its answer is no event stream ({error})") from error
+            except _TooMuchError as error:
+                raise self._foreign(f"its answer is {error} for {question['max_tokens']} tokens") from error
             except httpx.HTTPError as error:
                 raise self._broken_off(chunks, _words(error)) from error
         raise self._broken_off(chunks, "the connection was closed")
@@ -165,11 +203,17 @@ class OpenAIServer:
         return chunk
 
     async def _asked(self, method: str, path: str, question: dict[str, Any] | None = None) -> bytes:
-        """The whole body of a small answer."""
+        """The whole body of a small answer; what drips for longer than a silence may last is no answer."""
         response = await self._answered(method, path, question or {}, streamed=False)
+        response.stream = _Bounded(response.stream, SMALL_BODY_BYTES)
         async with contextlib.aclosing(response):
             try:
-                return await response.aread()
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    return await response.aread()
+            except TimeoutError as error:
+                raise self._silent(f"that would end {path}") from error
+            except _TooMuchError as error:
+                raise self._foreign(f"{path} is {error}") from error
             except httpx.HTTPError as error:
                 raise ModelNotReadyError(f"{self._who} broke off {path}: {_words(error)}.") from error
 
@@ -203,7 +247,10 @@ class OpenAIServer:
                 timeout=httpx.Timeout(
                     self._settings.read_timeout_s, connect=self._settings.connect_timeout_s
                 ),
-                headers={"Authorization": f"Bearer {key}"} if key else {},
+                headers={
+                    "Accept-Encoding": "identity",
+                    **({"Authorization": f"Bearer {key}"} if key else {}),
+                },
                 trust_env=False,  # no proxy of the environment stands between, and no .netrc speaks for us
                 limits=httpx.Limits(max_keepalive_connections=4 if lasting else 0),
             )
@@ -212,9 +259,11 @@ class OpenAIServer:
     async def _refused(self, response: httpx.Response, path: str, question: dict[str, Any]) -> _Fault:
         """What a status other than 200 means."""
         body = b""
+        response.stream = _Bounded(response.stream, REFUSAL_BYTES)
         async with contextlib.aclosing(response):
-            with contextlib.suppress(httpx.HTTPError):  # the status says enough
-                body = await response.aread()
+            with contextlib.suppress(httpx.HTTPError, TimeoutError, _TooMuchError):  # the status says enough
+                async with asyncio.timeout(self._settings.read_timeout_s):
+                    body = await response.aread()
         fault = read_refusal(body)
         said = f"{self._who} answered {response.status_code}: {fault.message or response.reason_phrase}"
         error = self._meant(fault, question) or self._by_status(response, said, path, question)
@@ -287,11 +336,17 @@ class OpenAIServer:
         )
 
 
+def _most_bytes(question: dict[str, Any]) -> int:
+    """The longest answer to a question, on the wire; what a model thinks counts as tokens too."""
+    a_token = BYTES_A_TOKEN + BYTES_A_LOGPROB * question.get("top_logprobs", 0)
+    return int(ANSWER_BYTES + question["max_tokens"] * a_token)
+
+
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """The header's seconds; its other form, a date, is for caches that last."""
+    """The header's seconds, an hour at most; its other form, a date, is for caches that last."""
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
+    return min(float(value), LONGEST_WAIT_S) if value.isdecimal() else None

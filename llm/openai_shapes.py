@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LONGEST_WORDS = 300
 
@@ -36,7 +36,8 @@ class ModelCard(Shape):
     @property
     def context_tokens(self) -> int | None:
         """The context window in tokens, where the server tells it."""
-        return self.max_model_len or (self.meta.n_ctx if self.meta else None)
+        told = self.max_model_len or (self.meta.n_ctx if self.meta else None)
+        return told if told and told > 0 else None
 
 
 class ModelList(Shape):
@@ -133,7 +134,7 @@ class Refusal(Fault):
 class TokenCount(Shape):
     """The answer of `/tokenize` (llama.cpp: `tokens`) and of vLLM's and llama-cpp-python's (`count`)."""
 
-    count: int | None = None
+    count: int | None = Field(default=None, ge=0)
     tokens: tuple[Any, ...] | None = None
 
 

@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 
 FAMILY = "remote"
 COUNTS_KEPT = 1024
+# A question has a dozen texts counted before it is asked, and can't be left meanwhile: a server that is slow or fails
+# at it is waited for once, and let be for a while.
+LONGEST_COUNT_S = 5.0
+UNCOUNTED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class RemoteModel:
         self._state, self._detail = State.ABSENT, "not asked yet"
         self._kept_count = lru_cache(COUNTS_KEPT)(self._asked_count)
         self._server_counts, self._by_turns = True, False
+        self._count_from = 0.0
 
     @property
     def name(self) -> str:
@@ -135,7 +140,7 @@ class RemoteModel:
             ModelNotReadyError: the server has not been reached yet.
         """
         self._ready()
-        if self._server_counts:
+        if self._server_counts and time.monotonic() >= self._count_from:
             session = self._session
             try:
                 counted = self._kept_count(text)
@@ -145,7 +150,8 @@ class RemoteModel:
                 self._lost(session, error)
                 raise
             except ModelError as error:
-                log.warning("%s A text's length is an estimate.", error)
+                self._count_from = time.monotonic() + UNCOUNTED_S
+                log.warning("%s The lengths of texts are estimates for %.0f s.", error, UNCOUNTED_S)
             else:
                 if counted is not None:
                     return counted
@@ -282,7 +288,17 @@ class RemoteModel:
 
     def _asked_count(self, text: str) -> int | None:
         found = self._ready()
-        return self._loop.run(self._server.count_tokens(text, found.dialect, found.model))
+
+        async def counted() -> int | None:
+            try:
+                async with asyncio.timeout(LONGEST_COUNT_S):
+                    return await self._server.count_tokens(text, found.dialect, found.model)
+            except TimeoutError as error:
+                raise ModelError(
+                    f"The model {self._name} did not count a text within {LONGEST_COUNT_S:.0f} s."
+                ) from error
+
+        return self._loop.run(counted())
 
 
 def _still_wanted(name: str, request: GenerateRequest) -> Callable[[], None]:

@@ -197,6 +197,11 @@ class ResidentModel:
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens is {request.max_tokens}; ask for 1 or more.")
         prompted = model.prompter(request)
+        if not len(prompted.tokens):  # nothing of its own to draw from: it would get another answer's logits
+            raise ModelError(
+                f"The chat template of the model {self._name} makes no prompt of these messages. "
+                "Mend the template, or use another file."
+            )
         if request.choices:
             space = "" if prompted.prompt.control else " "  # a transcript's label ends with its colon
             choices = Choices(

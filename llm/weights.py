@@ -92,8 +92,10 @@ class Weights:
         chat: list[Any] = messages
         try:
             return str(self._formatter(messages=chat).prompt)
-        except (jinja2.TemplateError, TypeError) as error:
-            raise ValueError(str(error)) from error
+        except (
+            Exception
+        ) as error:  # the file's own code: it divides by zero, recurses, asks for what isn't there
+            raise ValueError(str(error) or repr(error)) from error
 
     def harmless(self, text: str, marks: Sequence[str] = ()) -> str:
         """A message's text, with each mark and each control token that it spells out broken by a word joiner.

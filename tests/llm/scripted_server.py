@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
@@ -140,6 +141,21 @@ def hang(*events: Any, begun: bool = True) -> Act:
         if connection.connection.recv(1) == b"":
             server.left.set()
         connection.close_connection = True
+
+    return act
+
+
+def endless(data: bytes, *, status: int = 200, pause_s: float = 0) -> Act:
+    """The same bytes again and again, until the client goes away."""
+
+    def act(connection: Connection) -> None:
+        connection.send_response(status)
+        connection.send_header("Content-Type", "text/event-stream")
+        connection.end_headers()
+        connection.close_connection = True
+        while True:
+            connection.wfile.write(data)
+            time.sleep(pause_s)
 
     return act
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,3 +105,10 @@ def test_thinking_without_end_says_so() -> None:
 def test_a_stop_text_inside_the_thinking_does_not_stop() -> None:
     answer = AnswerText(stop=("X",), thought=Thought.THINKING)
     assert "".join(said(answer, b"X</think>aXb")) == "a"
+
+
+def test_a_long_stop_text_costs_no_more_than_a_short_one() -> None:
+    answer = AnswerText(stop=("\n" + "가" * 200_000,))
+    begun = time.process_time()
+    assert "".join(said(answer, b"ab\n" * 50, 1)) == ("ab\n" * 50).strip()
+    assert time.process_time() - begun < 1

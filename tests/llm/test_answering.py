@@ -33,6 +33,7 @@ from llm.deepseek_runner import DEEPSEEK
 from llm.family import Family
 from llm.llama_runner import LLAMA
 from tests.llm.asking import LONG, Steps, agree, ask, inner, request, text
+from tests.llm.tiny_gguf import QWEN2, write_tiny
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -398,3 +399,24 @@ def test_a_failure_of_one_answers_sampler_is_that_answers_alone(
 
 def test_a_request_without_messages_is_answered(small: ResidentModel) -> None:
     assert ask(small, GenerateRequest(messages=(), max_tokens=2))[1].completion_tokens == 2
+
+
+def test_a_prompt_without_a_token_is_refused(
+    opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It would be answered from another request's logits. Qwen's vocabularies put no start token first.
+    monkeypatch.setattr("llm.weights.llama_cpp.llama_vocab_get_add_bos", lambda _vocabulary: False)
+    model = opened(write_tiny(tmp_path / "mute.gguf", QWEN2, chat_template="{{ '' }}"))
+    with pytest.raises(ModelError, match="makes no prompt of these messages"):
+        model.generate(request())
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ 1 / 0 }}", "{{ 'a'.encode('x') }}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"]
+)
+def test_a_template_that_fails_is_an_error_of_the_model(
+    opened: Opener, tmp_path: Path, template: str
+) -> None:
+    model = opened(write_tiny(tmp_path / "failing.gguf", QWEN2, chat_template=template))
+    with pytest.raises(ModelError, match="chat template refuses the conversation"):
+        model.generate(request())

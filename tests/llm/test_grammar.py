@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SOME = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NESTED = '{"items":' * 5000 + "1" + "}" * 5000
+DOUBLING = "root ::= a0\n" + "".join(f"a{n} ::= a{n + 1} a{n + 1}\n" for n in range(14)) + 'a14 ::= "x" | ""'
 KEYS = [
     *(
         "type",
@@ -71,6 +72,10 @@ def test_a_schema_becomes_a_grammar() -> None:
         ("root ::= #\n" + "(" * 1001, "", f"more than {DEEPEST} brackets"),
         ("root ::= " + '"a"? ' * 512, "", f"more than {MOST_OPTIONAL} of"),
         ("root ::= " + '"a"{0,3} ' * 512, "", f"more than {MOST_OPTIONAL} of"),
+        ('root ::= ("a"?){300} "b"', "", "parts in a row"),
+        ("root ::= " + "a " * 300 + '"b"\na ::= "x" | ""', "", "parts in a row"),
+        (DOUBLING, "", "parts in a row"),
+        ("", '{"type": "string", "pattern": "^(a?){999}$"}', "parts in a row"),
         ("", "{", "can't be made into a grammar: JSONDecodeError"),
         ("", '{"type": "nothing"}', "can't be made into a grammar"),
         ("", '{"type": "string", "pattern": "a"}', "can't be made into a grammar"),

@@ -28,7 +28,18 @@ from llm.base import (
     TokenLogprob,
 )
 from llm.remote_runner import RemoteModel
-from tests.llm.scripted_server import CHAT, MODELS, ScriptedServer, cards, chunk, hang, reply, stream, usage
+from tests.llm.scripted_server import (
+    CHAT,
+    MODELS,
+    ScriptedServer,
+    cards,
+    chunk,
+    endless,
+    hang,
+    reply,
+    stream,
+    usage,
+)
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -402,6 +413,62 @@ def test_a_silent_server_is_given_up(connect: Callable[..., RemoteModel], server
         with pytest.raises(ModelError, match=rf"said nothing for 0.1 s {when}.*read_timeout_seconds"):
             answered(remote)
     assert len(server.bodies()) == 2
+
+
+@pytest.mark.parametrize("event", [b'data: {"choices":[{"delta":{"content":"x "}}]}\n\n', b"data: x\n", b"x"])
+def test_an_answer_without_an_end_is_left(big: RemoteModel, server: ScriptedServer, event: bytes) -> None:
+    server.scripts[CHAT] = [endless(event * 1000)]
+    if event.endswith(b"\n\n"):
+        pieces = answered(big, ask(max_tokens=20))
+        assert (pieces[-1].finish, len(texts(pieces))) == (Finish.LENGTH, 81)
+    else:
+        with pytest.raises(ModelError, match="its answer is longer than"):
+            answered(big, ask(max_tokens=20))
+
+
+def test_a_refusal_without_an_end_is_a_refusal(big: RemoteModel, server: ScriptedServer) -> None:
+    server.scripts[CHAT] = [endless(b"z" * 1000, status=400)]
+    with pytest.raises(ModelError, match="answered 400"):
+        answered(big)
+
+
+def test_a_list_of_models_without_an_end_is_none(
+    connect: Callable[..., RemoteModel], server: ScriptedServer
+) -> None:
+    server.scripts[MODELS] = [endless(b" " * 65536), endless(b" ", pause_s=0.05)]
+    remote = connect(read_timeout_s=0.5, look_again_s=60)
+    assert "/v1/models is longer than" in remote.status().detail
+    remote.load()
+    assert "said nothing for 0.5 s that would end /v1/models" in remote.status().detail
+
+
+def test_a_server_that_is_slow_to_count_is_waited_for_once(
+    connect: Callable[..., RemoteModel], server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm.remote_runner.LONGEST_COUNT_S", 0.1)
+    server.scripts[MODELS] = [reply(cards("small", owned_by="llamacpp"))]
+    server.scripts["/tokenize"] = [hang(begun=False)]
+    remote = connect()
+    assert [remote.count_tokens(text) for text in ("가", "나", "다")] == [1, 1, 1]
+    assert len(server.bodies("/tokenize")) == 1
+
+
+@pytest.mark.parametrize("context", [-5, 0])
+def test_numbers_that_can_not_be_are_passed_over(
+    connect: Callable[..., RemoteModel], server: ScriptedServer, context: int
+) -> None:
+    server.scripts[MODELS] = [reply(cards("small", owned_by="vllm", max_model_len=context))]
+    server.scripts["/tokenize"] = [reply({"count": -7})]
+    remote = connect()
+    assert remote.context_tokens == 8192
+    assert remote.count_tokens("가") == 1
+    server.scripts[CHAT] = [reply({}, 503, Retry_After="0"), reply({}, 503, Retry_After="9" * 400)]
+    once = connect(retries=0)
+    with pytest.raises(QueueFullError):
+        answered(once)
+    with pytest.raises(QueueFullError) as caught:
+        answered(once)
+    assert caught.value.retry_after_s == 3600
 
 
 # Who leaves
