@@ -179,10 +179,10 @@ class ResidentModel:
             with self._publish:
                 if self._model is model and self._identity is None:  # else another is pinned already
                     self._status = self._state(State.READY, self._status.detail)
-        elif self._settings.states is not None and is_there(self._settings.path):
-            from llm.engine.identity_file import IdentityFiles  # which needs numpy
+        elif self._settings.states is not None:
+            from llm.engine.identity_file import remove_identities  # which needs numpy
 
-            IdentityFiles(self._settings.states, self._settings.path, kv_type=self._settings.kv_type).remove()
+            remove_identities(self._settings.states)
 
     def count_tokens(self, text: str) -> int:
         """Length of a text in this model's tokens."""

@@ -14,6 +14,7 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ class StoredIdentity:
 
 
 class IdentityFiles:
-    """The files of one model with one way of keeping the cache, in a folder that several models share.
+    """The files of one model, in a folder that several models share.
 
     Attributes:
         removals: how often all were removed.
@@ -87,7 +88,8 @@ class IdentityFiles:
         self.removals = 0
         self._lock = threading.Lock()
         self._folder = folder
-        self._model = hashlib.sha256(f"{fingerprint(model)} {kv_type}".encode()).hexdigest()[:24]
+        self._model = fingerprint(model)[:24]
+        self._kind = f"{kv_type} {version('llama-cpp-python')}".encode()  # what its bytes depend on besides
 
     def load(self, tokens: Sequence[int] | NDArray[np.int32]) -> StoredIdentity | None:
         """What was saved for these tokens; None, with a line in the log, where the file is torn or another's."""
@@ -131,18 +133,17 @@ class IdentityFiles:
                     aside.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Removes every file of this model, and sees to it that none being written comes back.
+        """Removes all files of the folder, and sees to it that none of this model's being written comes back.
 
         Raises:
             OSError: one can't be removed.
         """
         with self._lock:
             self.removals += 1
-            for path in [*self._newest_first(), *self._parts()]:
-                path.unlink(missing_ok=True)
+            remove_identities(self._folder)
 
     def _path(self, tokens: Sequence[int] | NDArray[np.int32]) -> Path:
-        digest = hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).hexdigest()[:24]
+        digest = hashlib.sha256(self._kind + np.asarray(tokens, np.int32).tobytes()).hexdigest()[:24]
         return self._folder / f"{self._model}-{digest}{SUFFIX}"
 
     def _newest_first(self) -> list[Path]:
@@ -152,6 +153,16 @@ class IdentityFiles:
     def _parts(self) -> list[Path]:
         """What a process left that ended while it wrote."""
         return list(self._folder.glob(f"{self._model}-*{PART}"))
+
+
+def remove_identities(folder: Path) -> None:
+    """Removes what was computed of identities, whatever the model: of one that is gone or was replaced, too.
+
+    Raises:
+        OSError: a file can't be removed.
+    """
+    for path in [*folder.glob(f"*{SUFFIX}"), *folder.glob(f"*{PART}")]:
+        path.unlink(missing_ok=True)
 
 
 def fingerprint(model: Path) -> str:
