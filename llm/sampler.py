@@ -7,6 +7,7 @@ logits ─▶ repetition ─▶ top-k ─▶ top-p ─▶ min-p ─▶ temperatu
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,22 @@ class GrammarEndsError(Exception):
     """No token of the vocabulary can go on from here."""
 
 
+class _Scratch(threading.local):
+    """One table of candidates a thread: three megabytes for each request would leave the heap in pieces."""
+
+    def __init__(self) -> None:
+        self._table = np.zeros(0, CANDIDATE)
+
+    def candidates(self, count: int) -> NDArray[np.void]:
+        """A table of so many rows, whatever stands in it."""
+        if len(self._table) < count:
+            self._table = np.zeros(count, CANDIDATE)
+        return self._table[:count]
+
+
+_scratch = _Scratch()
+
+
 class Sampler:
     """Draws one sequence's tokens; each drawn token is remembered for the repetition penalty and the grammar."""
 
@@ -45,9 +62,8 @@ class Sampler:
             BadGrammarError: the grammar can't be parsed.
         """
         self._weights = weights
-        self._greedy = sampling.temperature <= 0 and sampling.repetition == 1.0 and not grammar
-        self._candidates = np.zeros(0 if self._greedy else weights.vocab_size, CANDIDATE)
-        self._chain = None if self._greedy else _chain(self, weights.vocab_size, sampling)
+        greedy = sampling.temperature <= 0 and sampling.repetition == 1.0 and not grammar
+        self._chain = None if greedy else _chain(self, weights.vocab_size, sampling)
         self._grammar = _grammar(self, weights, grammar) if grammar else None
 
     def draw(self, logits: NDArray[np.float32]) -> int:
@@ -71,12 +87,13 @@ class Sampler:
         return token
 
     def _apply(self, logits: NDArray[np.float32], *, within_grammar: bool) -> int:
-        self._candidates["id"] = np.arange(len(self._candidates), dtype=np.int32)
-        self._candidates["logit"] = logits
-        array = _as_llama(self._candidates)
+        candidates = _scratch.candidates(len(logits))
+        candidates["id"] = np.arange(len(candidates), dtype=np.int32)
+        candidates["logit"] = logits
+        array = _as_llama(candidates)
         if within_grammar:
             llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-            if np.isneginf(self._candidates["logit"]).all():
+            if np.isneginf(candidates["logit"]).all():
                 raise GrammarEndsError
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
         return int(array.data[max(array.selected, 0)].id)

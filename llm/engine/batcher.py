@@ -136,7 +136,7 @@ class Batcher:
 
     def step(self) -> bool:
         """Computes one batch; False where there is nothing to do."""
-        self._sweep()
+        self.sweep()
         if self._wiped and not self._lanes:
             self._wipe()
         self._begin_identity()
@@ -222,8 +222,8 @@ class Batcher:
 
     # -- who is answered
 
-    def _sweep(self) -> None:
-        """Lets go of requests that were given up or are overdue."""
+    def sweep(self) -> None:
+        """Lets go of requests that were given up or are overdue, and frees their cells."""
         for lane in [lane for lane in self._lanes if lane.job.given_up or lane.job.overdue]:
             if lane.job.given_up:
                 lane.job.answer.finish = Finish.CANCELLED

@@ -148,6 +148,10 @@ class Engine:
             self._guarded(what)
 
     def _step(self, batcher: Batcher) -> bool:
+        for (
+            each
+        ) in self._batchers:  # whoever went away while another model computed doesn't wait for a second one
+            self._guarded(each.sweep)
         try:
             return batcher.step()
         except Exception as error:  # one model's failure must not end the others
