@@ -375,13 +375,14 @@ class Batcher:
         pin.stored = None
 
     def _restore(self, pin: Pin) -> None:
-        """Takes what was computed in an earlier run, if computing its last token again gives the same logits."""
+        """Takes what was computed in an earlier run, if computing on from it gives the same logits."""
         stored = pin.stored
         assert stored is not None  # noqa: S101
         if self._context.restore(pin.sequence, stored.state) and self._length_is(pin):
             pin.computed = len(pin.tokens)
-            if (logits := self._last_logits(pin)) is not None and stored.sample.agrees(logits):
+            if (logits := self._logits_behind(pin)) is not None and stored.sample.agrees(logits):
                 log.info("model %s: identity %d was kept on disk", self.name, pin.version)
+                pin.restored = True
                 return
         log.warning(
             "model %s: what was kept of identity %d is not the same; computing it", self.name, pin.version
@@ -394,19 +395,22 @@ class Batcher:
         return self._context.length(pin.sequence) == len(pin.tokens)
 
     def _sample(self, pin: Pin) -> Sample | None:
-        logits = self._last_logits(pin)
+        logits = self._logits_behind(pin)
         return None if logits is None else Sample.of(logits)
 
-    def _last_logits(self, pin: Pin) -> NDArray[np.float32] | None:
-        """The logits after the identity, its last token computed again in a sequence lent for it."""
-        last = len(pin.tokens) - 1
-        sequence = self.cache.spare() if self.cache.cells.free > 0 and last > 0 else None
+    def _logits_behind(self, pin: Pin) -> NDArray[np.float32] | None:
+        """The logits after the identity and its last token once more, in a sequence lent for it.
+
+        Not those of the last token itself: of a sliding window, a kept identity has just what the next token sees.
+        """
+        end = len(pin.tokens)
+        sequence = self.cache.spare() if self.cache.cells.free > 0 else None
         if sequence is None:
             return None
         try:
-            self._context.copy(pin.sequence, sequence, last)
+            self._context.copy(pin.sequence, sequence, end)
             self._batch.clear()
-            row = self._batch.add(pin.tokens[last:], last, sequence, wanted=True)
+            row = self._batch.add(pin.tokens[-1:], end, sequence, wanted=True)
             return self._context.logits(row) if self._context.decode(self._batch) else None
         finally:
             self.cache.give_back(sequence)

@@ -87,6 +87,11 @@ class Kept:
     base: Pin | None
     base_length: int
 
+    def usable(self, prompt: NDArray[np.int32]) -> int:
+        """How many of its tokens needn't be computed for a prompt; see `Pin.usable`."""
+        length = min(shared(self.tokens, prompt), len(prompt) - 1)
+        return 0 if self.base and self.base.restored and length < self.base_length else length
+
 
 class Cache:
     """Sequences and cells of one context; used by the engine's thread only."""
@@ -107,15 +112,15 @@ class Cache:
         """A sequence that begins with all that is known of the prompt; None while cells or sequences are short."""
         kept = self._kept.get(job.conversation) if job.conversation else None
         if kept is not None:
-            length = _usable(kept.tokens, job.prompt)
-            pinned = _usable(self.pin.tokens, job.prompt) if self.pin else 0
+            length = kept.usable(job.prompt)
+            pinned = self.pin.usable(job.prompt) if self.pin else 0
             if length > pinned:
                 lane = self._go_on(job, kept, length)
                 if lane is not None or kept.base_length >= pinned:
                     return lane
                 self._drop(job.conversation)  # it began before the identity, whose cells take less room
         base = self.pin
-        length = _usable(base.tokens, job.prompt) if base else 0
+        length = base.usable(job.prompt) if base else 0
         if not self._reserve(job, len(job.prompt) - length + job.room) or not self._any_sequence():
             self.cells.release(job)
             return None
@@ -301,8 +306,3 @@ class Cache:
         if kept is not None:
             self.cells.release(name)
             self.give_back(kept.sequence)
-
-
-def _usable(known: NDArray[np.int32], prompt: NDArray[np.int32]) -> int:
-    """How many tokens of a prompt needn't be computed; at least the last one must be, for its logits."""
-    return min(shared(known, prompt), len(prompt) - 1)

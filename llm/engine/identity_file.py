@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 State = bytes | bytearray | memoryview
 
-MAGIC = b"memoryd identity 1\n"
+MAGIC = b"memoryd identity 2\n"
 SUFFIX = ".identity"
 PART = ".part"
 DIGEST_BYTES = 32

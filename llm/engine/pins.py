@@ -27,6 +27,8 @@ class Pin:
         sequence: -1 while it has none.
         computed: how many tokens are in the cache.
         users: how many answers under way begin with its cells.
+        restored: it came from disk, where a sliding-window layer keeps only what the next token sees: it serves
+            whole or not at all.
     """
 
     version: int
@@ -35,12 +37,18 @@ class Pin:
     sequence: int = -1
     computed: int = 0
     users: int = 0
+    restored: bool = False
     retired: bool = False
 
     @property
     def ready(self) -> bool:
         """Whether all of it is in the cache."""
         return self.computed == len(self.tokens)
+
+    def usable(self, prompt: NDArray[np.int32]) -> int:
+        """How many of its tokens needn't be computed for a prompt, whose last one must be, for its logits."""
+        length = min(shared(self.tokens, prompt), len(prompt) - 1)
+        return 0 if self.restored and length < len(self.tokens) else length
 
     def begins(self, prompt: NDArray[np.int32]) -> bool:
         """Whether a prompt starts with all of it and goes on."""

@@ -308,6 +308,18 @@ def test_an_identity_waits_for_a_sequence() -> None:
     assert desk.cache.begin_next(idle=True) is not None
 
 
+def test_an_identity_from_disk_is_used_whole_or_not_at_all() -> None:
+    desk = Desk()
+    desk.pin(IDENTITY)
+    assert desk.cache.pin is not None
+    desk.cache.pin.restored = True  # of a sliding window, the cells in its middle are not there
+    assert desk.answer([*IDENTITY[:20], *numbers(2, 10)]).cached == 0
+    desk.turn([*IDENTITY, *numbers(3, 20)], conversation="하나")
+    assert desk.answer([*IDENTITY, *numbers(3, 10), *numbers(4, 5)], conversation="하나").cached == 40
+    desk.turn([*IDENTITY, *numbers(3, 20)], conversation="둘")
+    assert desk.answer([*IDENTITY[:25], *numbers(5, 10)], conversation="둘").cached == 0
+
+
 def test_the_most_that_a_request_can_get_counts_identities_that_it_does_not_share(desk: Desk) -> None:
     desk.pin(IDENTITY)
     desk.cache.want(make_pin([*IDENTITY, 1, 2], 2))

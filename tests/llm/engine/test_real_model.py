@@ -272,6 +272,7 @@ def test_gemma_s_sliding_window_is_copied_and_restored_with_the_rest(gguf: Path,
         answers.append(answer)
     assert second.cache.pin is not None
     assert second.cache.pin.stored is None
+    assert second.cache.pin.restored
     room.close()
     alone, shared, restored = answers
     for one, two, three in zip(alone.logits, shared.logits, restored.logits, strict=True):
