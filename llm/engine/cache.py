@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from llm.engine.cells import Cells
-from llm.engine.pins import Pin, shared
+from llm.engine.pins import Pin, usable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,8 +89,8 @@ class Kept:
 
     def usable(self, prompt: NDArray[np.int32]) -> int:
         """How many of its tokens needn't be computed for a prompt; see `Pin.usable`."""
-        length = min(shared(self.tokens, prompt), len(prompt) - 1)
-        return 0 if self.base and self.base.restored and length < self.base_length else length
+        whole = self.base is not None and self.base.restored
+        return usable(self.tokens, prompt, least=self.base_length if whole else 0)
 
 
 class Cache:

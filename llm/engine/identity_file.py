@@ -43,7 +43,7 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The likeliest tokens after the identity, with their logits."""
+    """The likeliest tokens after the identity and its last token once more, with their logits."""
 
     tokens: tuple[int, ...]
     logits: tuple[float, ...]

@@ -46,13 +46,22 @@ class Pin:
         return self.computed == len(self.tokens)
 
     def usable(self, prompt: NDArray[np.int32]) -> int:
-        """How many of its tokens needn't be computed for a prompt, whose last one must be, for its logits."""
-        length = min(shared(self.tokens, prompt), len(prompt) - 1)
-        return 0 if self.restored and length < len(self.tokens) else length
+        """How many of its tokens needn't be computed for a prompt."""
+        return usable(self.tokens, prompt, least=len(self.tokens) if self.restored else 0)
 
     def begins(self, prompt: NDArray[np.int32]) -> bool:
         """Whether a prompt starts with all of it and goes on."""
         return shared(self.tokens, prompt) == len(self.tokens) < len(prompt)
+
+
+def usable(known: NDArray[np.int32], prompt: NDArray[np.int32], *, least: int) -> int:
+    """How many tokens of a prompt needn't be computed; its last one must be, for its logits.
+
+    Args:
+        least: fewer than so many are of no use.
+    """
+    length = min(shared(known, prompt), len(prompt) - 1)
+    return length if length >= least else 0
 
 
 def shared(one: NDArray[np.int32], other: NDArray[np.int32]) -> int:
