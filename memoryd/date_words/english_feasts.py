@@ -104,7 +104,7 @@ _HINTS = (
 
 ENGLISH_FEASTS = (
     reading(_HINTS, rf"\b(?:{_SIDE})?(?:{WHICH} )?\b(?P<feast>{_NAMES})(?P<eve> eve)?\b{YEAR}?", _feast),
-    # Places, eggs, wishes, and days that are named after a weekday but are no such day.
+    # Places, eggs and wishes.
     no_date(
         ("easter", "christmas", "new year"), r"\b(?:easter|christmas) (?:island|egg)s?\b|\bhappy new year\b"
     ),
