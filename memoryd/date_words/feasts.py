@@ -4,7 +4,7 @@
     "추석 연휴"         ──▶ all the days off in a row
     "설날 직전 금요일"   ──▶ the Friday before it
 
-Those that follow the moon, Easter and Thanksgiving are looked up in `holidays`, which is imported at the first of
+Those that follow the moon, and Thanksgiving, are looked up in `holidays`, which is imported at the first of
 them, because the port opens first. It knows Korea's days from 1948 to 2100.
 """
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from dateutil.easter import easter
 
 from memoryd.date_words.amounts import beside
 from memoryd.date_words.stretches import DAY, Stretch, days, weekday_before, weekday_from
@@ -55,7 +57,7 @@ def moving(country: str, *names: str, before: int = 0, after: int = 0) -> Feast:
 SEOLLAL = moving("KR", "설날", before=1, after=1)
 CHUSEOK = moving("KR", "추석", before=1, after=1)
 BUDDHAS_BIRTHDAY = moving("KR", "부처님오신날", "석가탄신일")
-EASTER = moving("US", "Easter Sunday")
+EASTER = Feast(easter)
 THANKSGIVING = moving("US", "Thanksgiving Day")
 CHRISTMAS = fixed(12, 25)
 HALLOWEEN = fixed(10, 31)
