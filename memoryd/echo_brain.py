@@ -219,7 +219,7 @@ class EchoBrain:
         conversation_id = question.conversation_id or new_conversation_id()
         cancelled = question.cancelled or threading.Event()
         found = self._recall.memories(
-            question.text, owners=question.user.owners, count=self._settings.passages
+            question.text, owners=question.user.owners, count=self._settings.passages, now=asked_at
         )
         identity = self._held(generator)
         told, prompt, first_token_ms, refused, saved = _Told(), None, 0.0, False, False
@@ -266,7 +266,7 @@ class EchoBrain:
             note=note,
             hits=prompt.hits,
             usage=told.usage,
-            recall_ms=found.milliseconds,
+            recall_ms=found.timings.total,
             first_token_ms=first_token_ms,
             total_ms=(time.perf_counter() - begun) * 1000,
         )
@@ -376,7 +376,7 @@ class EchoBrain:
                     speaker=self._settings.name,
                     text=text,
                     time=self._clock.now(),
-                    citations=tuple(hit.passage.id for hit in prompt.hits) if prompt else (),
+                    citations=tuple(each for hit in prompt.hits for each in hit.covers) if prompt else (),
                     identity_version=identity.version if identity else None,
                 )
             )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
+from memoryd.date_words import spans as named_times
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
 from memoryd.erase import Eraser
@@ -18,6 +20,7 @@ from memoryd.korean import WordSplitter
 from memoryd.mounts import network_file_system
 from memoryd.quotes import Quotes
 from memoryd.recall import Recall
+from memoryd.recall.reranker import Reranker
 from memoryd.schedule import Schedule
 from memoryd.verify import Verifier
 from memoryd.watch import Watcher
@@ -95,6 +98,8 @@ def open_memory(
         degraded=keeper.degraded,
         doubt=keeper.doubt,
         candidates=config.recall.candidates,
+        reranker=_reranker(config),
+        now=clock.now,
     )
     brain = EchoBrain(
         recall=recall,
@@ -150,12 +155,25 @@ def open_memory(
 
 
 def _load(config: Config, words: WordSplitter) -> Embedder:
-    """Kiwi loads beside the embedder: each takes seconds, and neither needs the other."""
-    kiwi = threading.Thread(target=words.load, name="kiwi", daemon=True)
-    kiwi.start()
+    """Kiwi and the calendar load beside the embedder: each takes a while, and neither needs the other."""
+
+    def load() -> None:
+        words.load()
+        # The first feast that moves has the calendar read, which no question is to wait for.
+        named_times("설, Christmas", datetime.now(UTC))
+
+    beside = threading.Thread(target=load, name="kiwi", daemon=True)
+    beside.start()
     embedder = open_embedder(config)
-    kiwi.join()
+    beside.join()
     return embedder
+
+
+def _reranker(config: Config) -> Reranker | None:
+    settings = config.recall
+    if not settings.reranker:
+        return None
+    return Reranker(settings.reranker, budget_ms=settings.rerank_milliseconds)
 
 
 def _watcher(

@@ -93,15 +93,16 @@ def make_prompt(
 
 def _asked(user: User, question: str, hits: Sequence[Hit], history: History | None = None) -> Said:
     """The question, below the memories that its conversation does not hold yet, in the order of their times."""
-    shown = [hit.passage for hit in hits if history is None or not history.holds(hit.passage)]
+    shown = [hit for hit in hits if history is None or not history.holds(hit.passage)]
     read = ""
     if shown:
-        memories = [written(each) for each in sorted(shown, key=lambda each: (each.time, each.id))]
+        ordered = sorted((hit.passage for hit in shown), key=lambda each: (each.time, each.id))
+        memories = [written(each) for each in ordered]
         read = "\n\n".join([MEMORIES_HEADING, *memories, f"{QUESTION_HEADING}\n{question}"])
     return Said(
         role="user",
         speaker=user.id,
         text=question,
         read=read,
-        shown=frozenset(each.id for each in shown),
+        shown=frozenset(each for hit in shown for each in hit.covers),
     )

@@ -43,11 +43,13 @@ from memoryd_client.models import (
     ReplayView,
     SavedConversation,
     SearchAnswer,
+    SearchTimings,
     Status,
     Timings,
     TurnRef,
     TurnView,
     Verified,
+    Why,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ __all__ = [
     "ReplayView",
     "SavedConversation",
     "SearchAnswer",
+    "SearchTimings",
     "Status",
     "Thought",
     "Timings",
@@ -99,6 +102,7 @@ __all__ = [
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "Verified",
+    "Why",
 ]
 
 

@@ -88,9 +88,19 @@ def search(
     until: datetime | None,
     speaker: str | None,
     now: datetime | None,
+    explain: bool,
 ) -> Call[m.SearchAnswer]:
     """`POST /api/search`."""
-    body = _checked(m.SearchRequest, query=query, k=k, since=since, until=until, speaker=speaker, now=now)
+    body = _checked(
+        m.SearchRequest,
+        query=query,
+        k=k,
+        since=since,
+        until=until,
+        speaker=speaker,
+        now=now,
+        explain=explain,
+    )
     return Call(method="POST", path="/api/search", shape=m.SearchAnswer, body=body)
 
 

@@ -136,9 +136,14 @@ class Client:
         until: datetime | None = None,
         speaker: str | None = None,
         now: datetime | None = None,
+        explain: bool = False,
     ) -> m.SearchAnswer:
-        """The `k` passages nearest to the query; `now` is the moment that its time words refer to."""
-        return self._send(calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now))
+        """The `k` passages nearest to the query.
+
+        `now` is the moment that its date words count from; with `explain` each hit says why it is where it is.
+        """
+        call = calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
+        return self._send(call)
 
     def add_conversation(
         self,
@@ -297,9 +302,11 @@ class AsyncClient:
         until: datetime | None = None,
         speaker: str | None = None,
         now: datetime | None = None,
+        explain: bool = False,
     ) -> m.SearchAnswer:
         """See `Client.search`."""
-        return await self._send(calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now))
+        call = calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
+        return await self._send(call)
 
     async def add_conversation(
         self,

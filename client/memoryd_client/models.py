@@ -61,7 +61,9 @@ class AskRequest(Wire):
 class SearchRequest(Wire):
     """`POST /api/search`. `since` and `until` filter by event time, `speaker` by who speaks.
 
-    `now` is the moment that time words in the query refer to (default: the clock); words do not weigh time yet.
+    `now` is the moment that date words in the query ("지난주 화요일", "early March") count from (default: the clock);
+    what was said then, or near it, gains, and nothing is left out for it. `explain` has each hit say why it is
+    where it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +74,7 @@ class SearchRequest(Wire):
     until: Moment | None = None
     speaker: str | None = None
     now: Moment | None = None
+    explain: bool = False
 
 
 class TurnRef(Wire):
@@ -84,8 +87,30 @@ class TurnRef(Wire):
     time: datetime
 
 
+class Why(Wire):
+    """Why a hit is where it is.
+
+    Its score is `cosine` (with the question) plus weighted `words` (its share of the question's words), `neighbours`
+    (that of the better one of the passages just before and after it) and `time` (nearness to the time that the
+    question names), each 0 to 1. `meaning_rank` and `words_rank` count from 1; null where that search did not find
+    it. `reranked` is the cross-encoder's score. `newer`: it was put before an older passage on the same subject.
+    """
+
+    cosine: float
+    words: float
+    neighbours: float
+    time: float
+    meaning_rank: int | None
+    words_rank: int | None
+    reranked: float | None
+    newer: bool
+
+
 class Citation(Wire):
-    """A passage that was found: its words, its score (higher is nearer) and where it stands."""
+    """A passage that was found, with what was said just before and after it: words, score (higher is nearer), place.
+
+    `turns` are those that `text` holds. `why` is there where the search asked for it (`explain`).
+    """
 
     passage_id: str
     score: float
@@ -94,13 +119,31 @@ class Citation(Wire):
     day: str
     conversation_id: str
     turns: list[TurnRef]
+    why: Why | None = None
+
+
+class SearchTimings(Wire):
+    """Milliseconds of a search: question's vector, vector index, word index, ranking, cross-encoder, texts, all."""
+
+    embed_ms: float
+    vectors_ms: float
+    words_ms: float
+    rank_ms: float
+    rerank_ms: float
+    pack_ms: float
+    total_ms: float
 
 
 class SearchAnswer(Wire):
-    """What `/api/search` found, best first. `degraded` says why, when an index is being rebuilt."""
+    """What `/api/search` found, best first.
+
+    `degraded` says why, when an index is being rebuilt. `dates` are the date words that were heard in the query.
+    """
 
     degraded: str | None
     hits: list[Citation]
+    dates: list[str] = []
+    timings: SearchTimings | None = None
 
 
 class Timings(Wire):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import citations
+from memoryd.api.views import citations, search_timings
 from memoryd.recall import Filter
 from memoryd_client.models import SearchAnswer, SearchRequest
 
@@ -25,8 +25,14 @@ def search(request: SearchRequest, daemon: DaemonOf, user: UserOf) -> SearchAnsw
         owners=user.owners,
         k=request.k,
         only=Filter(since=_aware(request.since), until=_aware(request.until), speaker=request.speaker),
+        now=_aware(request.now),
     )
-    return SearchAnswer(degraded=found.degraded, hits=citations(found.hits))
+    return SearchAnswer(
+        degraded=found.degraded,
+        hits=citations(found.hits, explain=request.explain),
+        dates=list(found.dates),
+        timings=search_timings(found.timings),
+    )
 
 
 def _aware(moment: datetime | None) -> datetime | None:

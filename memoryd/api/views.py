@@ -16,7 +16,9 @@ from memoryd_client.models import (
     PartView,
     Ready,
     ReplayView,
+    SearchTimings,
     TurnRef,
+    Why,
 )
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from memoryd.daemon import Daemon
     from memoryd.erase import Proof, Report
     from memoryd.ledger import FileRow, IdentityRow, ReplayRow
-    from memoryd.recall import Hit
+    from memoryd.recall import Hit, Timings
 
 
-def citations(hits: Sequence[Hit]) -> list[Citation]:
-    """Hits as citations, in their order."""
+def citations(hits: Sequence[Hit], *, explain: bool = False) -> list[Citation]:
+    """Hits as citations, in their order; with the reasons for their places where asked."""
     return [
         Citation(
             passage_id=hit.passage.id,
@@ -42,9 +44,23 @@ def citations(hits: Sequence[Hit]) -> list[Citation]:
                 TurnRef(id=turn.id, index=turn.index, role=turn.role, speaker=turn.speaker, time=turn.time)
                 for turn in hit.passage.turns
             ],
+            why=Why.model_validate(hit.why, from_attributes=True) if explain else None,
         )
         for hit in hits
     ]
+
+
+def search_timings(timings: Timings) -> SearchTimings:
+    """What a search took, to a hundredth of a millisecond."""
+    return SearchTimings(
+        embed_ms=round(timings.embed, 2),
+        vectors_ms=round(timings.vectors, 2),
+        words_ms=round(timings.words, 2),
+        rank_ms=round(timings.rank, 2),
+        rerank_ms=round(timings.rerank, 2),
+        pack_ms=round(timings.pack, 2),
+        total_ms=round(timings.total, 2),
+    )
 
 
 def file_view(row: FileRow) -> FileView:

@@ -149,17 +149,18 @@ def search(
         datetime | None,
         typer.Option(parser=moment, metavar="TIME", help='The moment that "yesterday" counts from.'),
     ] = None,
+    explain: Annotated[bool, typer.Option(help="Say why each passage is where it is.")] = False,
     url: Url = None,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Find the passages nearest to a query."""
     with connected(url, config) as client:
-        found = client.search(query, k=k, since=since, until=until, speaker=speaker, now=now)
+        found = client.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
     if as_json:
         show_json(found)
     else:
-        render.hits(render.Page(), found.hits, found.degraded)
+        render.search(render.Page(), found)
 
 
 @app.command(cls=Command)

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         PartView,
         Rebuilt,
         ReplayView,
+        SearchAnswer,
         Status,
         Verified,
+        Why,
     )
 
 BUILT_IN = "bundled"
@@ -109,14 +111,44 @@ def memories(page: Page, answer: AskAnswer) -> None:
     page.say(f"To go on: memoryd ask --conversation {answer.conversation_id} …", style="dim")
 
 
-def hits(page: Page, found: Sequence[Citation], degraded: str | None) -> None:
-    """What a search found, best first."""
-    for number, hit in enumerate(found, 1):
+def search(page: Page, found: SearchAnswer) -> None:
+    """What a search found, best first, with the reasons where they were asked for."""
+    for number, hit in enumerate(found.hits, 1):
         citation(page, number, hit, hit.text, score=True)
-    if not found:
+        if hit.why:
+            page.say(f"     {_reasons(hit.why)}", style="green")
+    if not found.hits:
         page.say("Nothing was found.", style="yellow")
-    if degraded:
-        page.block(f"Recall is degraded: {degraded}", style="yellow")
+    if found.degraded:
+        page.block(f"Recall is degraded: {found.degraded}", style="yellow")
+    if found.timings and any(hit.why for hit in found.hits):
+        took = found.timings
+        dates = f"times heard: {', '.join(found.dates)} · " if found.dates else ""
+        page.say(
+            f"{dates}{took.total_ms:.1f} ms: question {took.embed_ms:.1f}, vectors {took.vectors_ms:.1f}, words "
+            f"{took.words_ms:.1f}, ranking {took.rank_ms + took.rerank_ms:.1f}, texts {took.pack_ms:.1f}",
+            style="dim",
+        )
+
+
+def _reasons(why: Why) -> str:
+    """The parts of a hit's score, in one line."""
+    parts = [
+        f"meaning {why.cosine:.2f}{_ranked(why.meaning_rank)}",
+        f"words {why.words:.2f}{_ranked(why.words_rank)}",
+        f"beside it {why.neighbours:.2f}",
+    ]
+    if why.time:
+        parts.append(f"time {why.time:.2f}")
+    if why.reranked is not None:
+        parts.append(f"cross-encoder {why.reranked:.2f}")
+    if why.newer:
+        parts.append("newer on the same subject")
+    return " · ".join(parts)
+
+
+def _ranked(rank: int | None) -> str:
+    return f" (#{rank})" if rank else ""
 
 
 def citation(page: Page, number: int, found: Citation, words: str, *, score: bool = False) -> None:

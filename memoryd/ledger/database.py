@@ -126,6 +126,10 @@ MIGRATIONS = (
         found INTEGER
     );
     """,
+    """
+    CREATE INDEX passages_in_order ON passages (conversation, first, id);
+    DROP INDEX passages_by_conversation;
+    """,
 )
 
 

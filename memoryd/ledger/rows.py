@@ -111,6 +111,25 @@ class NewFile:
     conversations: tuple[ConversationRow, ...] = ()
 
 
+class Place(NamedTuple):
+    """Where a passage stands, and when: all that ranking needs of it.
+
+    Attributes:
+        row: its row number.
+        conversation: the row number of its conversation.
+        first: index of the first turn that it covers.
+        last: index of the last one.
+    """
+
+    row: int
+    passage_id: str
+    conversation: int
+    first: int
+    last: int
+    kind: str
+    time: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPassage:
     """A passage as recall needs it, with the turns that it covers."""

@@ -1,4 +1,4 @@
-"""Passages by their words (FTS5, bm25) and by their ids."""
+"""Passages by their words (FTS5, bm25), by their ids, by their time and by what stands beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.files import TURN_COLUMNS, citations, turn_row
-from memoryd.ledger.rows import FoundPassage
+from memoryd.ledger.rows import FoundPassage, Place
+from memoryd.ledger.terms import COLUMNS, TermCounts, affordable
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from memoryd.korean import Words
     from memoryd.ledger.database import Database
 
-# bm25 weights of the two columns: a bigram says less than a morpheme.
-MORPHEME_WEIGHT = 1.0
-BIGRAM_WEIGHT = 0.5
-MOST_TERMS = 64
+# SQLite takes at most 32,766 values in one statement.
+CHUNK = 1000
+# FTS5's bm25 gives a term at most its rarity times k1 + 1, and its k1 is 1.2.
+MOST_OF_A_TERM = 2.2
+PLACE = "p.id, p.passage_id, p.conversation, p.first, p.last, p.kind, p.time"
 PASSAGE = """
     SELECT p.*, c.conversation_id, f.path, f.day FROM passages p
-    JOIN conversations c ON p.conversation = c.id JOIN files f ON p.file = f.id WHERE p.passage_id = ?
+    JOIN conversations c ON p.conversation = c.id JOIN files f ON p.file = f.id
 """
 
 
@@ -30,38 +32,117 @@ class PassageSearch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counts = TermCounts()
 
-    def lexical(self, words: Words, owners: Sequence[str], k: int) -> list[tuple[str, float]]:
-        """(passage id, bm25) of passages that share a word with the question, best first; higher is better."""
-        query = _match(words)
-        if not query:
-            return []
+    def lexical(self, words: Words, owners: Sequence[str], k: int) -> list[tuple[Place, float]]:
+        """Passages that share a word with the question, best first, with their share of it.
+
+        The share is bm25 as a part of the most that a passage could get which has every word of the question, those
+        that no passage has too: 0 to 1. Of a large memory only the rarest words are looked for.
+        """
         marks = ", ".join("?" * len(owners))
+        weights = ", ".join(str(weight) for weight in COLUMNS.values())
         with self._database.read() as connection:
+            terms = self._counts.of(connection, words)
+            chosen = affordable(terms)
+            if not chosen:
+                return []
+            most = MOST_OF_A_TERM * sum(term.weight for term in terms)
             rows = connection.execute(
-                f"""SELECT p.passage_id, -bm25(lexical, {MORPHEME_WEIGHT}, {BIGRAM_WEIGHT}) AS score
-                    FROM lexical JOIN passages p ON p.id = lexical.rowid
-                    WHERE lexical MATCH ? AND p.owner IN ({marks}) ORDER BY score DESC, p.id LIMIT ?""",
-                [query, *owners, k],
+                f"""SELECT {PLACE}, score FROM (
+                        SELECT rowid, -bm25(lexical, {weights}) AS score FROM lexical WHERE lexical MATCH ?
+                        ORDER BY score DESC LIMIT ?) found
+                    JOIN passages p ON p.id = found.rowid WHERE p.owner IN ({marks}) ORDER BY score DESC, p.id""",
+                [" OR ".join(term.match for term in chosen), k, *owners],
             ).fetchall()
-        return [(row["passage_id"], row["score"]) for row in rows]
+        return [(_place(row), row["score"] / most) for row in rows]
+
+    def named(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[Place]:
+        """Where passages stand, in no order; those that are gone, or another's, are left out."""
+        found: list[Place] = []
+        whose = ", ".join("?" * len(owners))
+        with self._database.read() as connection:
+            for at in range(0, len(passage_ids), CHUNK):
+                part = passage_ids[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                rows = connection.execute(
+                    f"SELECT {PLACE} FROM passages p WHERE p.passage_id IN ({marks}) AND p.owner IN ({whose})",
+                    [*part, *owners],
+                )
+                found += map(_place, rows)
+        return found
+
+    def said(
+        self,
+        owners: Sequence[str],
+        k: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        speaker: str | None = None,
+    ) -> list[Place]:
+        """The first k passages with a turn of that time, both ends counted in, and one of that speaker."""
+        marks = ", ".join("?" * len(owners))
+        conditions, values = [f"p.owner IN ({marks})"], list[object](owners)
+        with self._database.read() as connection:
+            if since:
+                conditions.append("t.epoch >= ?")
+                values.append(since.timestamp())
+            if until:
+                conditions.append("t.epoch <= ?")
+                values.append(until.timestamp())
+            if speaker and not (since or until):
+                names = [
+                    row["speaker"]
+                    for row in connection.execute("SELECT DISTINCT speaker FROM turns")
+                    if row["speaker"].casefold() == speaker.casefold()
+                ]
+                conditions.append(f"t.speaker IN ({', '.join('?' * len(names))})")
+                values += names
+            rows = connection.execute(
+                f"""SELECT DISTINCT {PLACE} FROM turns t JOIN passages p
+                        ON p.conversation = t.conversation AND t.idx BETWEEN p.first AND p.last
+                    WHERE {" AND ".join(conditions)} ORDER BY p.id LIMIT ?""",
+                [*values, k],
+            ).fetchall()
+        return [_place(row) for row in rows]
+
+    def beside(self, place: Place, owners: Sequence[str], reach: int) -> tuple[list[Place], list[Place]]:
+        """What was said just before a passage and just after it in its conversation, nearest first, `reach` of each."""
+        marks = ", ".join("?" * len(owners))
+        here = (place.first, place.row)
+        with self._database.read() as connection:
+            before, after = (
+                connection.execute(
+                    f"""SELECT {PLACE} FROM passages p WHERE p.conversation = ? AND (p.first, p.id) {sign} (?, ?)
+                        AND p.owner IN ({marks}) ORDER BY p.first {order}, p.id {order} LIMIT ?""",
+                    [place.conversation, *here, *owners, reach],
+                ).fetchall()
+                for sign, order in (("<", "DESC"), (">", "ASC"))
+            )
+        return [_place(row) for row in before], [_place(row) for row in after]
 
     def get(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[FoundPassage]:
         """Passages in the order of their ids; those that are gone, or another's, are left out."""
         found = []
         with self._database.read() as connection:
             for passage_id in passage_ids:
-                row = connection.execute(PASSAGE, (passage_id,)).fetchone()
+                row = connection.execute(f"{PASSAGE} WHERE p.passage_id = ?", (passage_id,)).fetchone()
                 if row is not None and row["owner"] in owners:
                     found.append(_found(connection, row))
         return found
 
 
-def _match(words: Words) -> str:
-    """FTS5's query: any of the words, each in its column. Words hold no quotes, so none can escape."""
-    terms = [f'morphemes:"{word}"' for word in dict.fromkeys(words.morphemes.split())]
-    terms += [f'bigrams:"{pair}"' for pair in dict.fromkeys(words.bigrams.split())]
-    return " OR ".join(terms[:MOST_TERMS])
+def _place(row: sqlite3.Row) -> Place:
+    return Place(
+        row=row["id"],
+        passage_id=row["passage_id"],
+        conversation=row["conversation"],
+        first=row["first"],
+        last=row["last"],
+        kind=row["kind"],
+        time=datetime.fromisoformat(row["time"]),
+    )
 
 
 def _found(connection: sqlite3.Connection, row: sqlite3.Row) -> FoundPassage:

@@ -109,6 +109,33 @@ class VectorStore:
                 best = sorted(best, key=lambda pair: (-pair[1], pair[0]))[:k]
         return best
 
+    def of_rows(self, embedder: str, rows: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+        """Row number → the passage's unit vector, (d,) float32, for those that have one."""
+        import numpy as np
+
+        found: dict[int, NDArray[np.float32]] = {}
+        with self._database.read() as connection:
+            for at in range(0, len(rows), CHUNK):
+                part = rows[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                vectors = connection.execute(
+                    f"""SELECT p.id, v.vector FROM passages p
+                        JOIN vectors v ON v.key = p.vector_key AND v.embedder = ? WHERE p.id IN ({marks})""",
+                    [embedder, *part],
+                )
+                found |= {row["id"]: np.frombuffer(row["vector"], "<f4") for row in vectors}
+        return found
+
+    def cosines(self, embedder: str, rows: Sequence[int], query: NDArray[np.float32]) -> dict[int, float]:
+        """Row number → cosine with a unit vector, (d,) float32, for those that have a vector."""
+        import numpy as np
+
+        vectors = self.of_rows(embedder, rows)
+        if not vectors:
+            return {}
+        cosines = np.stack(list(vectors.values())) @ query
+        return dict(zip(vectors, map(float, cosines), strict=True))
+
     def sample(self, embedder: str, count: int) -> list[Stored]:
         """Passages that the index should hold, to prove it with: all of few, else some spread over the ledger.
 

@@ -184,7 +184,7 @@ def test_search_prints_whole_passages_best_first(
     )
     assert result.stdout.count("이어진다") == 40
     assert "Recall is degraded: rebuilding" in result.stdout
-    assert daemon.requests[0].body == {"query": "폴더", "k": 2, "speaker": "지훈"}
+    assert daemon.requests[0].body == {"query": "폴더", "k": 2, "speaker": "지훈", "explain": False}
 
 
 def test_search_takes_days_and_moments_with_an_offset(daemon: FakeDaemon, memoryd: Memoryd) -> None:

@@ -131,7 +131,12 @@ def test_search_sends_only_what_was_given(daemon: FakeDaemon, client: Client, an
     daemon.answer("POST /api/search", found)
 
     assert client.search("폴더", k=3, since=datetime(2026, 3, 1, tzinfo=UTC)) == found
-    assert daemon.requests[0].body == {"query": "폴더", "k": 3, "since": "2026-03-01T00:00:00Z"}
+    assert daemon.requests[0].body == {
+        "query": "폴더",
+        "k": 3,
+        "since": "2026-03-01T00:00:00Z",
+        "explain": False,
+    }
 
 
 def erased() -> Erased:

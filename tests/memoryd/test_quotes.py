@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, clean, statements
+from memoryd.recall import weights
 from tests.memoryd.parts import SHARED, WORDS, Home, line
 
 if TYPE_CHECKING:
@@ -154,7 +155,10 @@ def test_what_is_not_known_is_admitted_in_the_questions_language(
     assert _choices(home, question) == (admitted,)
 
 
-def test_only_the_found_part_of_a_long_turn_is_quoted(tmp_path: Path) -> None:
+def test_only_the_found_part_of_a_long_turn_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "HIT_TOKENS", 0)
     home = Home(tmp_path, max_tokens=12)
     diary = "고양이 두부는 회색이다. " + "오늘은 하루 종일 비가 왔다. " * 4 + "고양이 두부는 아홉 살이다."
     home.remember("day0310/a.jsonl", line(diary))

@@ -18,6 +18,7 @@ from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from fastapi import FastAPI
 
@@ -111,10 +112,10 @@ def test_a_client_that_goes_away_while_its_memories_are_sought_is_heard_too(
         asked.append(question)
         return ask(question)
 
-    def slowly(question: str, *, owners: tuple[str, ...], count: int) -> Found:
+    def slowly(question: str, *, owners: tuple[str, ...], count: int, now: datetime) -> Found:
         seeking.set()
         assert found.wait(PATIENCE_S)
-        return memories(question, owners=owners, count=count)
+        return memories(question, owners=owners, count=count, now=now)
 
     monkeypatch.setattr(daemon.memory.brain, "ask", heard)
     monkeypatch.setattr(daemon.memory.recall, "memories", slowly)

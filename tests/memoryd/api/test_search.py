@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from memoryd.recall import weights
 from tests.memoryd.api.stand_in import LAKE
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ def test_a_hit_names_file_day_conversation_and_turns(client: TestClient) -> None
     assert [(turn["id"], turn["role"], turn["speaker"]) for turn in hit["turns"]] == [
         ("l1", "user", "소연"),
         ("l2", "assistant", "에코"),
+        ("l3", "user", "소연"),
     ]
     assert hit["turns"][0]["time"] == "2026-04-02T08:30:00+09:00"
 
 
-def test_k_bounds_the_hits(client: TestClient) -> None:
+def test_k_bounds_the_hits(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "HIT_TOKENS", 0)
     assert len(client.post("/api/search", json={"query": "열쇠 canoe"}).json()["hits"]) == 2
     assert len(client.post("/api/search", json={"query": "열쇠 canoe", "k": 1}).json()["hits"]) == 1
 
@@ -52,6 +55,26 @@ def test_k_bounds_the_hits(client: TestClient) -> None:
 def test_times_and_speaker_filter(client: TestClient, only: dict[str, str], first_turns: set[str]) -> None:
     hits = client.post("/api/search", json={"query": "열쇠 canoe", **only}).json()["hits"]
     assert {hit["turns"][0]["id"] for hit in hits} == first_turns
+
+
+def test_a_search_says_what_it_took_and_which_dates_it_heard(client: TestClient) -> None:
+    body = client.post(
+        "/api/search", json={"query": "4월 2일 열쇠", "now": "2026-04-20T09:00:00+09:00"}
+    ).json()
+    assert body["dates"] == ["4월 2일"]
+    took = body["timings"]
+    assert took["total_ms"] == pytest.approx(sum(took.values()) - took["total_ms"], abs=0.1)
+    assert body["hits"][0]["why"] is None
+
+
+def test_an_explained_search_says_why_each_hit_is_where_it_is(client: TestClient) -> None:
+    body = client.post(
+        "/api/search", json={"query": "어제 오두막 열쇠", "now": "2026-04-03T09:00:00+09:00", "explain": True}
+    ).json()
+    why = body["hits"][0]["why"]
+    assert why["time"] == 1.0
+    assert why["words"] > 0
+    assert (why["meaning_rank"], why["words_rank"], why["reranked"], why["newer"]) == (1, 1, None, False)
 
 
 def test_a_degraded_index_is_said(client: TestClient, daemon: StandIn) -> None:

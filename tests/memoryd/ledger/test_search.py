@@ -44,7 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, splitter: WordSplitter) -> It
 
 def found(ledger: Ledger, words: Words, owners: Sequence[str] = SHARED) -> list[str]:
     names = {passage_id(PATH, text): name for name, text in MEMORIES.items()}
-    return [names[each] for each, _ in ledger.search.lexical(words, owners, 10)]
+    return [names[each.passage_id] for each, _ in ledger.search.lexical(words, owners, 10)]
 
 
 # Words
@@ -80,8 +80,8 @@ def test_a_question_without_a_shared_word_finds_nothing(
 def test_scores_fall_and_more_shared_words_score_higher(full: Ledger, splitter: WordSplitter) -> None:
     scored = full.search.lexical(splitter.words("보리 예방접종 4월 river"), SHARED, 10)
     assert [score for _, score in scored] == sorted((score for _, score in scored), reverse=True)
-    assert scored[0][0] == passage_id(PATH, MEMORIES["vet"])
-    assert all(score > 0 for _, score in scored)
+    assert scored[0][0].passage_id == passage_id(PATH, MEMORIES["vet"])
+    assert all(0 < score <= 1 for _, score in scored)
 
 
 def test_no_more_are_given_than_asked_for(full: Ledger, splitter: WordSplitter) -> None:
@@ -127,7 +127,10 @@ def test_owners_are_kept_apart(ledger: Ledger) -> None:
     ids = [passage_id("day0315/a.txt", "bori shared"), passage_id("day0315/mia/c.txt", "bori secret")]
 
     def seen(*owners: str) -> set[str]:
-        return {each.rpartition(" ")[2] for each, _ in ledger.search.lexical(Words("bori", ""), owners, 10)}
+        return {
+            each.passage_id.rpartition(" ")[2]
+            for each, _ in ledger.search.lexical(Words("bori", ""), owners, 10)
+        }
 
     assert seen("") == {"shared"}
     assert seen("", "jihoon") == {"shared", "own"}
@@ -145,3 +148,35 @@ def test_passages_come_in_the_order_of_their_ids_with_what_a_citation_needs(full
     assert (vet.path, vet.day, vet.conversation_id, vet.owner) == (PATH, "day0315", "c1", "")
     assert [(turn.index, turn.text) for turn in vet.turns] == [(1, MEMORIES["vet"])]
     assert vet.time == vet.turns[0].time
+
+
+# By time, by speaker, by what stands beside
+
+
+def test_what_was_said_in_a_time_or_by_a_speaker_is_found(full: Ledger) -> None:
+    everything = full.search.said(SHARED, 100)
+    assert [each.first for each in everything] == list(range(len(MEMORIES)))
+    second, third = everything[1].time, everything[2].time
+    assert full.search.said(SHARED, 100, since=second, until=third) == everything[1:3]
+    assert full.search.said(SHARED, 1, since=second) == everything[1:2]
+    assert full.search.said(SHARED, 100, until=second) == everything[:2]
+    (speaker,) = {turn.speaker for turn in full.search.get([everything[0].passage_id], SHARED)[0].turns}
+    assert full.search.said(SHARED, 100, speaker=speaker.upper()) == everything
+    assert full.search.said(SHARED, 100, speaker="nobody") == []
+    assert full.search.said(["mia"], 100) == []
+
+
+def test_what_stands_beside_comes_nearest_first(full: Ledger) -> None:
+    everything = full.search.said(SHARED, 100)
+    before, after = full.search.beside(everything[2], SHARED, 2)
+    assert before == [everything[1], everything[0]]
+    assert after == everything[3:5]
+    assert full.search.beside(everything[0], SHARED, 1) == ([], everything[1:2])
+    assert full.search.beside(everything[0], ["mia"], 1) == ([], [])
+
+
+def test_places_are_found_by_their_ids(full: Ledger) -> None:
+    everything = full.search.said(SHARED, 100)
+    ids = [each.passage_id for each in everything]
+    assert sorted(full.search.named([*ids, "p_gone"], SHARED)) == everything
+    assert full.search.named(ids, ["mia"]) == []

@@ -1,0 +1,91 @@
+"""The terms of a question for FTS5, rarest first, and how much each says.
+
+A common term ("그리고", "the") matches half of a large memory and tells nothing, yet FTS5 scores every passage that has
+it. So terms are taken from the rarest on until they match as many passages as may be looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from memoryd.korean import Words
+
+# Weights of the two columns: a bigram says less than a morpheme.
+COLUMNS = {"morphemes": 1.0, "bigrams": 0.5}
+MOST_TERMS = 64
+# Passages that all the terms of a question match together, at most; one term is always taken.
+MOST_MATCHES = 20_000
+# Counting ends here: a term of so many passages is common, however many there are.
+MOST_COUNTED = 50_000
+# What is known of how often terms occur is thrown away when the memory has grown by so much.
+GROWN = 1.1
+MOST_KNOWN = 100_000
+
+
+class Term(NamedTuple):
+    """A word of a question in its column.
+
+    Attributes:
+        match: as FTS5 reads it.
+        weight: how much it says: its column's weight times its inverse document frequency.
+        matches: passages that have it, counted up to `MOST_COUNTED`.
+    """
+
+    match: str
+    weight: float
+    matches: int
+
+
+class TermCounts:
+    """Counts the passages that have a term, and remembers it while the memory stays about as large."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._passages = 0
+
+    def of(self, connection: sqlite3.Connection, words: Words) -> list[Term]:
+        """The terms of a question, rarest first; those that no passage has too, last."""
+        passages = connection.execute("SELECT coalesce(max(id), 0) FROM passages").fetchone()[0]
+        if not self._passages <= passages <= self._passages * GROWN or len(self._known) > MOST_KNOWN:
+            self._known, self._passages = {}, passages
+        terms = []
+        for column, match in _matches(words):
+            if match not in self._known:
+                self._known[match] = _count(connection, match)
+            count = self._known[match]
+            rarity = math.log(1 + (passages - count + 0.5) / (count + 0.5))
+            terms.append(Term(match, COLUMNS[column] * rarity, count))
+        return sorted(terms, key=lambda term: (not term.matches, term.matches))
+
+
+def affordable(terms: list[Term]) -> list[Term]:
+    """The rarest terms that match no more passages together than may be looked at; one at least, if any matches."""
+    chosen: list[Term] = []
+    left = MOST_MATCHES
+    for term in terms:
+        if not term.matches or (chosen and term.matches > left):
+            break
+        chosen.append(term)
+        left -= term.matches
+    return chosen
+
+
+def _matches(words: Words) -> Iterator[tuple[str, str]]:
+    """Each word once, in its column. Words hold no quotes, so none can escape."""
+    pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.split())]
+    pairs += [("bigrams", pair) for pair in dict.fromkeys(words.bigrams.split())]
+    for column, word in pairs[:MOST_TERMS]:
+        yield column, f'{column}:"{word}"'
+
+
+def _count(connection: sqlite3.Connection, match: str) -> int:
+    counted = connection.execute(
+        "SELECT count(*) FROM (SELECT rowid FROM lexical WHERE lexical MATCH ? LIMIT ?)",
+        (match, MOST_COUNTED),
+    )
+    return int(counted.fetchone()[0])

@@ -1,0 +1,15 @@
+"""Finds what was said: by meaning, by words and by time, ranked together, shown with what stands beside it.
+
+    question ─┬─ embed ─▶ Chroma (or exact search while it is away) ─┐
+              ├─ words ─▶ FTS5 ──────────────────────────────────────┼─▶ candidates ─▶ one score ─▶ hits
+              └─ dates ─▶ what was said then ────────────────────────┘                (widened)
+
+`docs/recall.md` has the figures behind every weight.
+"""
+
+from memoryd.recall.filter import Filter
+from memoryd.recall.hits import Found, Hit, Timings, Why
+from memoryd.recall.pack import pack, written
+from memoryd.recall.recall import Recall
+
+__all__ = ["Filter", "Found", "Hit", "Recall", "Timings", "Why", "pack", "written"]

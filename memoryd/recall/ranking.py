@@ -1,0 +1,113 @@
+"""Candidates and the one score that orders them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memoryd.recall import weights
+from memoryd.recall.hits import Why
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from memoryd.date_words import Span
+    from memoryd.ledger import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A candidate with its score and the reasons for it."""
+
+    place: Place
+    score: float
+    why: Why
+
+
+class Shares:
+    """Each passage's share of the question's words, and its neighbours'.
+
+    Args:
+        found: passages with their shares, best first.
+    """
+
+    def __init__(self, found: Sequence[tuple[Place, float]]) -> None:
+        self._found = found
+        self.ranks = {place.row: rank for rank, (place, _) in enumerate(found, 1)}
+        self._shares = {place.row: share for place, share in found}
+        self._conversations: dict[int, list[tuple[int, int, int, float]]] = {}
+        for place, share in found:
+            row = (place.first, place.row, place.last, share)
+            self._conversations.setdefault(place.conversation, []).append(row)
+        for rows in self._conversations.values():
+            rows.sort()
+
+    def best(self, count: int) -> list[Place]:
+        """The passages with the largest shares, their neighbours' counted as they are in the score."""
+        worth = {
+            place.row: (weights.WORDS * share + weights.NEIGHBOURS * self.beside(place), place)
+            for place, share in self._found
+        }
+        return [place for _, place in sorted(worth.values(), key=lambda pair: -pair[0])[:count]]
+
+    def of(self, place: Place) -> float:
+        """The passage's own share, 0 to 1."""
+        return self._shares.get(place.row, 0.0)
+
+    def beside(self, place: Place) -> float:
+        """The share of the better one of the passages just before it and just after it."""
+        rows = self._conversations.get(place.conversation, [])
+        at = bisect_left(rows, (place.first, place.row))
+        after = at + (at < len(rows) and rows[at][1] == place.row)
+        best = 0.0
+        if at and rows[at - 1][2] >= place.first - 1:
+            best = rows[at - 1][3]
+        if after < len(rows) and rows[after][0] <= place.last + 1:
+            best = max(best, rows[after][3])
+        return best
+
+
+def nearness(moment: datetime, spans: Sequence[Span]) -> float:
+    """How near a moment is to the times that a question names: 1 inside one, 0 where it names none."""
+    near = 0.0
+    for span in spans:
+        reach = max(span.until - span.since, weights.NEAR_TIME)
+        near = max(near, 3.0 ** -(span.distance(moment) / reach))
+    return near
+
+
+def rank(
+    places: Iterable[Place],
+    *,
+    cosines: Mapping[int, float],
+    meaning_ranks: Mapping[int, int],
+    shares: Shares,
+    spans: Sequence[Span],
+) -> list[Ranked]:
+    """Candidates, best first; equal scores keep the order of their ids.
+
+    Args:
+        cosines: row → cosine with the question; a candidate without one counts as 0.
+        meaning_ranks: row → rank among the candidates by meaning.
+    """
+    ranked = []
+    for place in places:
+        why = Why(
+            cosine=cosines.get(place.row, 0.0),
+            words=shares.of(place),
+            neighbours=shares.beside(place),
+            time=nearness(place.time, spans),
+            meaning_rank=meaning_ranks.get(place.row),
+            words_rank=shares.ranks.get(place.row),
+        )
+        ranked.append(Ranked(place=place, score=score(why), why=why))
+    return sorted(ranked, key=lambda each: (-each.score, each.place.passage_id))
+
+
+def score(why: Why) -> float:
+    """The weighted sum."""
+    return (
+        why.cosine + weights.WORDS * why.words + weights.NEIGHBOURS * why.neighbours + weights.TIME * why.time
+    )

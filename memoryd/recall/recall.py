@@ -1,0 +1,251 @@
+"""One search from the question to its hits."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from memoryd.date_words import spans as named_times
+from memoryd.errors import IndexUnavailableError
+from memoryd.korean import QUESTION_END, sentences
+from memoryd.passages import Kind
+from memoryd.recall import weights
+from memoryd.recall.filter import Filter
+from memoryd.recall.hits import Found, Hit, Timings
+from memoryd.recall.newer import DEPTH, newer_first
+from memoryd.recall.ranking import Shares, rank
+from memoryd.recall.reranker import DEPTH as RERANKED
+from memoryd.recall.widening import Widening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memoryd.chroma import VectorIndex
+    from memoryd.date_words import Span
+    from memoryd.embedder import Embedder
+    from memoryd.korean import WordSplitter
+    from memoryd.ledger import FoundPassage, Ledger, Place
+    from memoryd.recall.ranking import Ranked
+    from memoryd.recall.reranker import Reranker
+
+# Candidates when the caller filters: the filter comes after them, so none may be missing.
+EVERY = 1_000_000
+# How far down a reply's sources are looked for before the reply counts as a repetition of them.
+REPETITION_DEPTH = 20
+
+
+class Recall:
+    """Answers searches over one ledger.
+
+    Args:
+        index: the vector index in use now.
+        degraded: why it must not be trusted now, or None.
+        doubt: told when the index could not be used.
+        candidates: by meaning, and as many by words.
+        reranker: puts the best hits into a better order, where there is one.
+        now: the moment that date words count from, unless the caller names one.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        embedder: Embedder,
+        words: WordSplitter,
+        index: Callable[[], VectorIndex],
+        degraded: Callable[[], str | None],
+        doubt: Callable[[], None],
+        candidates: int,
+        reranker: Reranker | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC).astimezone(),
+    ) -> None:
+        self._ledger = ledger
+        self._embedder = embedder
+        self._words = words
+        self._index = index
+        self._degraded = degraded
+        self._doubt = doubt
+        self._candidates = candidates
+        self._reranker = reranker
+        self._now = now
+
+    def search(
+        self,
+        query: str,
+        *,
+        owners: Sequence[str],
+        k: int,
+        only: Filter | None = None,
+        now: datetime | None = None,
+        telling: bool = False,
+    ) -> Found:
+        """The k best passages.
+
+        Args:
+            owners: whose passages are searched; those of several stand in one order.
+            now: the moment that date words in the query count from; aware.
+            telling: leave out what only asks.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        clock = _Stopwatch()
+        only = only or Filter()
+        vector = self._embedder.embed_query(query)
+        clock.lap("embed")
+        spans = named_times(query, now or self._now())
+        meant, degraded = self._by_meaning(vector, owners, max(self._candidates, 2 * k), only)
+        clock.lap("vectors")
+        words = EVERY if only.active else weights.WORD_CANDIDATES
+        shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
+        clock.lap("words")
+        ranked = self._ranked(vector, owners, meant=meant, shares=shares, spans=spans, only=only)
+        clock.lap("rank")
+        depth = max(k, RERANKED) if self._reranker else k
+        hits = self._hits(ranked, owners, depth, only, telling=telling)
+        clock.lap("pack")
+        if self._reranker:
+            hits = self._reranker.reranked(query, hits)
+            clock.lap("rerank")
+        return Found(
+            hits=tuple(hits[:k]),
+            degraded=degraded,
+            timings=clock.timings(),
+            dates=tuple(span.words for span in spans),
+        )
+
+    def memories(
+        self, question: str, *, owners: Sequence[str], count: int, now: datetime | None = None
+    ) -> Found:
+        """What a prompt should hold: nothing that only asks, no answer beside what it was built from."""
+        found = self.search(question, owners=owners, k=count + REPETITION_DEPTH, now=now, telling=True)
+        near = {each for hit in found.hits[:REPETITION_DEPTH] for each in hit.covers}
+        telling = [
+            hit
+            for hit in found.hits
+            if not (hit.passage.kind == Kind.REPLY and near.intersection(hit.passage.citations))
+        ]
+        return Found(
+            hits=tuple(telling[:count]), degraded=found.degraded, timings=found.timings, dates=found.dates
+        )
+
+    def _by_meaning(
+        self, vector: NDArray[np.float32], owners: Sequence[str], count: int, only: Filter
+    ) -> tuple[list[tuple[str, float]], str | None]:
+        """(passage id, cosine) of candidates by meaning, best first, and why the index was not used."""
+        nearest = self._ledger.vectors.nearest
+        reason = self._degraded()
+        if only.active:
+            # Looked for among what the filter admits, every vector of it.
+            return [], reason
+        if reason is None:
+            try:
+                found = self._index().query(owners, vector, count)
+                # What Chroma has not taken yet is looked at exactly, so that nothing is late.
+                fresh = nearest(self._embedder.id, owners, vector, count, waiting_only=True)
+                return _merged(found, fresh, count), None
+            except IndexUnavailableError as error:
+                reason = str(error)
+                self._doubt()
+        return nearest(self._embedder.id, owners, vector, count), reason
+
+    def _ranked(
+        self,
+        vector: NDArray[np.float32],
+        owners: Sequence[str],
+        *,
+        meant: Sequence[tuple[str, float]],
+        shares: Shares,
+        spans: Sequence[Span],
+        only: Filter,
+    ) -> list[Ranked]:
+        """All candidates in order, with the newer of two on one subject before the older."""
+        search, vectors = self._ledger.search, self._ledger.vectors
+        places = {place.row: place for place in self._other_places(owners, shares, spans, only)}
+        by_id = {place.passage_id: place for place in search.named([each for each, _ in meant], owners)}
+        places |= {place.row: place for place in by_id.values()}
+        known = [(by_id[each].row, cosine) for each, cosine in meant if each in by_id]
+        cosines = dict(known)
+        unknown = [row for row in places if row not in cosines]
+        cosines |= vectors.cosines(self._embedder.id, unknown, vector)
+        ranked = rank(
+            places.values(),
+            cosines=cosines,
+            meaning_ranks={row: number for number, (row, _) in enumerate(known, 1)},
+            shares=shares,
+            spans=spans,
+        )
+        first = vectors.of_rows(self._embedder.id, [each.place.row for each in ranked[:DEPTH]])
+        return newer_first(ranked, first)
+
+    def _other_places(
+        self, owners: Sequence[str], shares: Shares, spans: Sequence[Span], only: Filter
+    ) -> Iterator[Place]:
+        """Candidates that were not found by meaning: by the filter or else by words and by time."""
+        said = self._ledger.search.said
+        if only.active:
+            yield from said(owners, EVERY, since=only.since, until=only.until, speaker=only.speaker)
+            return
+        yield from shares.best(self._candidates)
+        for span in spans:
+            yield from said(owners, weights.TIME_CANDIDATES, since=span.since, until=span.until)
+
+    def _hits(
+        self,
+        ranked: Sequence[Ranked],
+        owners: Sequence[str],
+        k: int,
+        only: Filter,
+        *,
+        telling: bool,
+    ) -> list[Hit]:
+        """The first k that are admitted, each with its neighbours, no words twice."""
+        scores = {each.place.row: each.score for each in ranked}
+        widening = Widening(self._ledger, owners, scores, wide=not only.active)
+        hits: list[Hit] = []
+        seen: set[str] = set()
+        for each in ranked:
+            if len(hits) == k:
+                break
+            if each.place.row in widening.shown:
+                continue
+            for passage in self._ledger.search.get([each.place.passage_id], owners):
+                words = " ".join(passage.text.split())
+                if words in seen or not only.admits(passage) or (telling and _only_asks(passage)):
+                    continue
+                seen.add(words)
+                wide, covers = widening.wide(each.place, passage)
+                hits.append(Hit(passage=wide, covers=covers, score=each.score, why=each.why))
+        return hits
+
+
+class _Stopwatch:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._laps[name] = (now - self._since) * 1000
+        self._since = now
+
+    def timings(self) -> Timings:
+        return Timings(**self._laps)
+
+
+def _merged(
+    found: Sequence[tuple[str, float]], fresh: Sequence[tuple[str, float]], count: int
+) -> list[tuple[str, float]]:
+    best = dict(fresh) | dict(found)
+    return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:count]
+
+
+def _only_asks(passage: FoundPassage) -> bool:
+    """Whether nothing is said but questions: an earlier asking of the same thing answers nothing."""
+    return all(QUESTION_END.search(sentence) for turn in passage.turns for sentence in sentences(turn.text))

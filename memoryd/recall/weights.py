@@ -1,0 +1,28 @@
+"""Every number that recall's ranking hangs on. `docs/recall.md` says which figures chose them, and on which data."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+# A candidate's score is its cosine with the question plus these, each a part of 1:
+# the share of the question's words that it has,
+WORDS = 0.5
+# that share of the better one of its two neighbours: one exchange often names what the next one answers,
+NEIGHBOURS = 0.4
+# and how near it is to the time that the question names.
+TIME = 0.15
+# Outside of a named time, nearness falls to a third over the time's own length, but over this at least.
+NEAR_TIME = timedelta(days=2)
+
+# Candidates by words; what is below them is given no share.
+WORD_CANDIDATES = 1000
+# Candidates out of the time that the question names.
+TIME_CANDIDATES = 1000
+
+# A hit shows what stands beside its passage while all of it stays within so many (estimated) tokens.
+HIT_TOKENS = 150
+
+# Two passages say the same thing, maybe with another outcome, from this cosine on; the newer then stands first,
+# if its score is so near.
+SAME_SUBJECT = 0.6
+NEWER_WITHIN = 0.1
