@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ SHORTEST, LONGEST = 12, 300
 BEGIN = datetime(2015, 1, 1, tzinfo=UTC)
 BETWEEN_PASSAGES = timedelta(minutes=5)
 MAX_FILE_BYTES = 64 * 2**30
+# Vectors between two writes of the index files, each of which takes longer the larger the index is.
+SYNC_THRESHOLD = 20_000
 
 
 @dataclass(slots=True)
@@ -67,7 +70,7 @@ class Pool:
 
 @dataclass(slots=True)
 class Built:
-    """Seconds that each store took to grow so far."""
+    """Seconds that each store took to grow so far, side by side."""
 
     ledger_s: float = 0.0
     chroma_s: float = 0.0
@@ -160,29 +163,31 @@ class ScaleMemory:
             embedder=EMBEDDER,
             dimension=DIMENSION,
             generation=1,
-            sync_threshold=1000,
+            sync_threshold=SYNC_THRESHOLD,
         )
         self.built = Built(passages=self.ledger.files.totals().passages)
 
     def grow(self, size: int, pool: Pool) -> None:
-        """Adds files until there are `size` passages."""
-        while self.built.passages < size:
-            number = self.built.passages // PASSAGES_A_FILE
-            begun = time.perf_counter()
-            file, vectors = _file(
-                number, min(PASSAGES_A_FILE, size - self.built.passages), pool, self.vectors
-            )
-            self.ledger.vectors.save(EMBEDDER, vectors)
-            self.ledger.files.replace(file)
-            written = time.perf_counter()
-            self._feed()
-            self.built.ledger_s += written - begun
-            self.built.chroma_s += time.perf_counter() - written
-            self.built.passages += sum(len(each.passages) for each in file.conversations)
-            if number % 10 == 0:
-                sys.stderr.write(f"\r{self.built.passages} passages ")
+        """Adds files until there are `size` passages; Chroma takes one while the ledger takes the next."""
+        with ThreadPoolExecutor(1) as beside:
+            fed = beside.submit(self._feed)
+            while self.built.passages < size:
+                number = self.built.passages // PASSAGES_A_FILE
+                begun = time.perf_counter()
+                count = min(PASSAGES_A_FILE, size - self.built.passages)
+                file, vectors = _file(number, count, pool, self.vectors)
+                self.ledger.vectors.save(EMBEDDER, vectors)
+                self.ledger.files.replace(file)
+                self.built.ledger_s += time.perf_counter() - begun
+                self.built.passages += count
+                fed.result()
+                fed = beside.submit(self._feed)
+                if number % 10 == 0:
+                    sys.stderr.write(f"\r{self.built.passages} passages ")
+            fed.result()
 
     def _feed(self) -> None:
+        begun = time.perf_counter()
         while rows := self.ledger.outbox.batch(EMBEDDER, UPSERTED_TOGETHER):
             vectors = np.stack([np.frombuffer(row.vector or b"", "<f4") for row in rows])
             try:
@@ -192,6 +197,7 @@ class ScaleMemory:
                 sys.stderr.write(f"\n{error} Tried again.\n")
                 continue
             self.ledger.outbox.clear([row.seq for row in rows])
+        self.built.chroma_s += time.perf_counter() - begun
 
     def close(self) -> None:
         """Stops Chroma and closes the ledger."""

@@ -12,6 +12,7 @@ person said, so that recall can tell what was said from what was repeated.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -66,11 +67,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A sentence of a turn, and its length in tokens."""
+    """A sentence of a turn, or all of it; its length in tokens where that was counted."""
 
     turn: TurnRow
     text: str
-    tokens: int
+    tokens: int = 0
 
 
 def make_passages(
@@ -90,8 +91,12 @@ def make_passages(
     """
     passages = []
     for exchange in exchanges(turns):
-        opening = _opening(exchange, count_tokens, max_tokens // 3)
-        for piece_number, piece in enumerate(_pieces(exchange, opening, count_tokens, max_tokens)):
+        if _fits(exchange, count_tokens, max_tokens):
+            opening, pieces = "", [[_Line(turn, turn.text) for turn in exchange]]
+        else:
+            opening = _opening(exchange, count_tokens, max_tokens // 3)
+            pieces = list(_pieces(exchange, opening, count_tokens, max_tokens))
+        for piece_number, piece in enumerate(pieces):
             place = f"{path}\0{conversation_id}\0{exchange[0].index}\0{piece_number}"
             passages.append(_passage(place, piece, opening if piece_number else ""))
     return passages
@@ -129,17 +134,26 @@ def _opening(
     return opening
 
 
+def _fits(
+    exchange: Sequence[TurnRow], count_tokens: Callable[[Sequence[str]], list[int]], max_tokens: int
+) -> bool:
+    """Whether an exchange is no longer than a passage may be. Most of chat is too short to be counted."""
+    whole = [f"{turn.speaker}: {turn.text}" for turn in exchange]
+    return sum(map(_most_tokens, whole)) <= max_tokens or sum(count_tokens(whole)) <= max_tokens
+
+
+def _most_tokens(text: str) -> int:
+    """No tokenizer makes more of a text: a token is a byte at least, after a normalisation that may write more."""
+    normalised = unicodedata.normalize("NFKC", text)
+    return max(len(each.encode(errors="surrogatepass")) for each in (text, normalised)) + 2
+
+
 def _pieces(
     exchange: Sequence[TurnRow],
     opening: str,
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
 ) -> Iterator[list[_Line]]:
-    whole = [f"{turn.speaker}: {turn.text}" for turn in exchange]
-    lengths = count_tokens(whole)
-    if sum(lengths) <= max_tokens:
-        yield [_Line(turn, turn.text, n) for turn, n in zip(exchange, lengths, strict=True)]
-        return
     names = list(dict.fromkeys(turn.speaker for turn in exchange))
     name_tokens = dict(zip(names, count_tokens([f"{name}:" for name in names]), strict=True))
     room = max_tokens - count_tokens([opening])[0]
