@@ -1,9 +1,11 @@
 """Words of a text for the lexical index: Kiwi morphemes and Hangul bigrams, Latin words and numbers beside them.
 
-    "역사를 RunPod에서 봤어" ──▶ morphemes "역사 runpod 보"   bigrams "역사 사를 에서 봤어"
+    "역사를 RunPod에서 봤어" ──▶ morphemes "역사 보 runpod"   bigrams "역사 사를 에서 봣어", and the sound of RunPod
 
 Two columns because each finds what the other can't: morphemes see through particles and endings, bigrams find
-a fragment (서울 in 서울대학교) that the morpheme analyser keeps whole.
+a fragment (서울 in 서울대학교) that the morpheme analyser keeps whole. Bigrams are of the folded spelling, and so are
+long morphemes; Kiwi itself reads the text as it was written. What a text's words may be asked for as stands after them
+(the value of 680만 after its words, the sounds of names after the bigrams, where they weigh least).
 """
 
 from __future__ import annotations
@@ -12,8 +14,13 @@ import re
 import threading
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from memoryd.numerals import number_variants, number_words
+from memoryd.spellings import fold
+from memoryd.transliteration import sound_keys
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi
@@ -23,6 +30,15 @@ LETTER = re.compile(r"[^\W\d_]")
 LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
 # Kiwi's tags for words that carry meaning: nouns, verbs and adjectives, adverbs, roots, foreign words.
 CONTENT_TAGS = ("N", "VV", "VA", "MAG", "XR", "SH")
+PROPER_NOUN = "NNP"
+COMMON_NOUN = "NNG"
+# Syllables that loanwords have and Korean words hardly ever: a long noun with one is written in Latin letters as well.
+LOAN_SYLLABLE = re.compile("[카-킿스즈츠트드프브르터테텔템티튜퍼페펜플]")
+FEWEST_OF_A_LOANWORD = 3
+# A morpheme of fewer syllables folded would be another one's (재작, 제작).
+FEWEST_FOLDED = 3
+# Hangul letters of their own (ㅋㅋ): compatibility forms too, but of nothing that is meant.
+NOT_A_LETTER = re.compile(r"[^ㄱ-ㆎ]+")
 SENTENCE_END = re.compile(r"([.!?。…][\"'”’)\]]*)\s+")
 QUESTION_END = re.compile(r"[?？]\s*[\"'”’)\]]*\s*$")
 # Tokens a character, measured on the bundled models' tokenizers: Korean is dense.
@@ -69,6 +85,41 @@ def bigrams(text: str) -> list[str]:
     return pairs
 
 
+def joined_bigrams(text: str) -> list[str]:
+    """Bigrams of the folded spelling; a lone syllable also makes one with its neighbour beyond a space (할 수 있다).
+
+    For itself a lone syllable stands as it is: folded it would be another word (내 and 네).
+    """
+    pairs: list[str] = []
+    end, last, lone = -2, "", False
+    for found in HANGUL_RUN.finditer(text):
+        run = _folded_run(found[0])
+        if (lone or len(run) == 1) and found.start() == end + 1 and text[end].isspace():
+            pairs.append(last + run[0])
+        pairs += [run[i : i + 2] for i in range(len(run) - 1)] or [found[0]]
+        end, last, lone = found.end(), run[-1], len(run) == 1
+    return pairs
+
+
+@lru_cache(maxsize=2**14)
+def _folded_run(run: str) -> str:
+    return fold(run)
+
+
+def compatible(text: str) -> str:
+    """A text with full-width letters and the like as ordinary ones (NFKC); ㅋㅋ stays what it is."""
+    text = normalise(text)
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    return NOT_A_LETTER.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+
+
+def plain_words(text: str) -> Words:
+    """What both columns hold of a part of a text in one row: the words that need no Kiwi, without their variants."""
+    text = compatible(text)
+    return Words(" ".join(number_words(text)), " ".join(joined_bigrams(text)))
+
+
 def latin_words(text: str) -> list[str]:
     """Lower-cased words and numbers of every script but Hangul."""
     return [word.lower() for word in LATIN_OR_NUMBER.findall(text)]
@@ -84,7 +135,7 @@ class WordSplitter:
     @property
     def version(self) -> str:
         """What made the columns; when it changes, the index is made anew."""
-        return f"kiwi {version('kiwipiepy')} {version('kiwipiepy_model')}, columns 1"
+        return f"kiwi {version('kiwipiepy')} {version('kiwipiepy_model')}, columns 2"
 
     def load(self) -> None:
         """Loads Kiwi now instead of at first use."""
@@ -94,15 +145,28 @@ class WordSplitter:
     def words(self, text: str) -> Words:
         """The lexical columns of a text. Text without Hangul never waits for Kiwi."""
         text = normalise(text)
-        latin = latin_words(text)
-        if not HANGUL_RUN.search(text):
-            return Words(" ".join(latin), "")
-        return Words(" ".join(self._morphemes(text) + latin), " ".join(bigrams(text)))
+        spelled = compatible(text)
+        morphemes: list[str] = []
+        pairs: list[str] = []
+        names: list[str] = []
+        if HANGUL_RUN.search(spelled):
+            morphemes, names = self._morphemes(text)
+            pairs = joined_bigrams(spelled)
+        morphemes += number_words(spelled) + number_variants(spelled)
+        return Words(" ".join(morphemes), " ".join(pairs + sound_keys(spelled, names)))
 
-    def _morphemes(self, text: str) -> list[str]:
+    def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
+        """The words that carry meaning, and the names among them."""
         with self._lock:
             tokens = self._loaded().tokenize(text)
-        return [token.form.lower() for token in tokens if token.tag.startswith(CONTENT_TAGS)]
+        morphemes, names = [], []
+        for token in tokens:
+            form, tag = token.form, token.tag
+            if tag.startswith(CONTENT_TAGS):
+                morphemes.append(fold(form.lower()) if len(form) >= FEWEST_FOLDED else form.lower())
+                if _is_name(form, tag):
+                    names.append(form)
+        return morphemes, names
 
     def _loaded(self) -> Kiwi:
         if self._kiwi is None:
@@ -113,3 +177,12 @@ class WordSplitter:
             kiwi.tokenize("가")
             self._kiwi = kiwi
         return self._kiwi
+
+
+def _is_name(form: str, tag: str) -> bool:
+    """Whether a morpheme is a name or a loanword, that Latin letters may stand for elsewhere."""
+    if tag == PROPER_NOUN:
+        likely = len(form) > 1
+    else:
+        likely = tag == COMMON_NOUN and len(form) >= FEWEST_OF_A_LOANWORD and bool(LOAN_SYLLABLE.search(form))
+    return likely and HANGUL_RUN.fullmatch(form) is not None

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from memoryd.korean import bigrams, latin_words, normalise, sentences
+from memoryd.korean import normalise, plain_words, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -89,7 +89,8 @@ def written_forms(fragment: str) -> set[bytes]:
             _upper_escapes(escaped).encode(),
             json.dumps(text, ensure_ascii=False)[1:-1].encode(),
         }
-    columns = (" ".join(column(normalise(fragment))) for column in (bigrams, latin_words))
+    words = plain_words(fragment)
+    columns = (words.morphemes, words.bigrams)
     return forms | {text.encode() for text in columns if len(text) >= SHORTEST}
 
 

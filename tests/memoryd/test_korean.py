@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import unicodedata
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +15,16 @@ from memoryd.korean import (
     Words,
     WordSplitter,
     bigrams,
+    compatible,
     estimate_tokens,
     hangul_share,
+    joined_bigrams,
     latin_words,
     normalise,
+    plain_words,
     sentences,
 )
+from memoryd.ledger.erasures import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +126,18 @@ def test_latin_words_are_lower_cased_and_numbers_stay() -> None:
     ]
 
 
+def test_a_lone_syllable_is_joined_to_its_neighbours_beyond_a_space() -> None:
+    assert joined_bigrams("할 수 있다") == ["할", "할수", "수", "수잇", "잇다"]
+    assert joined_bigrams("물 병") == ["물", "물병", "병"]
+    assert joined_bigrams("온기 로스터스") == ["온기", "로스", "스터", "터스"]
+    assert joined_bigrams("물, 병") == joined_bigrams("물  병") == joined_bigrams("물a병") == ["물", "병"]
+
+
+def test_full_width_letters_are_ordinary_ones_and_lone_hangul_letters_stay() -> None:
+    assert compatible("ＧＰＵ １２３ ㈜ ㅋㅋㅏ ㄱ") == "GPU 123 (주) ㅋㅋㅏ ㄱ"
+    assert compatible(unicodedata.normalize("NFD", "보리 ㅋㅋ")) == "보리 ㅋㅋ"
+
+
 # Both columns, with the real Kiwi
 
 
@@ -147,7 +165,8 @@ def test_particles_and_endings_are_no_words(splitter: WordSplitter) -> None:
 def test_a_part_of_a_compound_is_found_by_its_bigram(splitter: WordSplitter) -> None:
     whole, part = splitter.words("서울대학교에 갔다"), splitter.words("서울")
     assert set(part.morphemes.split()).isdisjoint(whole.morphemes.split())
-    assert set(part.bigrams.split()) <= set(whole.bigrams.split())
+    assert "서울" in part.bigrams.split()
+    assert "서울" in whole.bigrams.split()
 
 
 def test_mixed_text_has_its_latin_words_beside_its_morphemes(splitter: WordSplitter) -> None:
@@ -163,7 +182,7 @@ def test_hangul_as_letters_and_as_syllables_has_the_same_words(splitter: WordSpl
 
 def test_text_without_hangul_never_waits_for_kiwi() -> None:
     words = WordSplitter()
-    assert words.words("The Vet, April 3") == Words("the vet april 3", "")
+    assert words.words("the vet, April 3") == Words("the vet april 3", "ㅏㅂㄹㅣㄹ")
     assert words._kiwi is None
 
 
@@ -174,6 +193,114 @@ def test_the_version_names_what_made_the_columns(splitter: WordSplitter) -> None
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_words_of_any_text_hold_no_quotes(splitter: WordSplitter, text: str) -> None:
+def test_words_of_any_text_hold_no_quotes_and_are_always_the_same(splitter: WordSplitter, text: str) -> None:
     found = splitter.words(text)
     assert '"' not in found.morphemes + found.bigrams
+    assert all(words == " ".join(words.split()) for words in (found.morphemes, found.bigrams))
+    assert splitter.words(text) == found
+    assert splitter.words(unicodedata.normalize("NFD", text)) == splitter.words(normalise(text))
+
+
+@given(TEXTS)
+@settings(deadline=None)
+def test_both_columns_hold_the_plain_words_in_one_row(splitter: WordSplitter, text: str) -> None:
+    found, plain = splitter.words(text), plain_words(text)
+    assert plain.morphemes in found.morphemes
+    assert plain.bigrams in found.bigrams
+
+
+# Through the index
+
+
+def meets(splitter: WordSplitter, question: str, passage: str) -> bool:
+    """Whether a question finds a passage by any of its words, in an index like the ledger's."""
+    kept, asked = splitter.words(passage), splitter.words(question)
+    terms = [f'morphemes:"{word}"' for word in asked.morphemes.split()]
+    terms += [f'bigrams:"{word}"' for word in asked.bigrams.split()]
+    with closing(sqlite3.connect(":memory:")) as index:
+        index.execute(WORDS)
+        index.execute("INSERT INTO words VALUES (?, ?)", (kept.morphemes, kept.bigrams))
+        matching = index.execute("SELECT count(*) FROM words WHERE words MATCH ?", (" OR ".join(terms),))
+        return bool(matching.fetchone()[0])
+
+
+MEETING = [
+    # Spelling
+    ("리팩토링", "리펙토링"),
+    ("캘린더", "켈린더"),
+    ("쥬스", "주스"),
+    ("챠트", "차트"),
+    ("까페", "카페"),
+    ("쇼파", "소파"),
+    ("웬지", "왠지"),
+    ("되요", "돼요"),
+    ("메세지", "메시지"),
+    ("컨텐츠", "콘텐츠"),
+    ("데이타", "데이터"),
+    ("리더쉽", "리더십"),
+    # Numbers and Latin words
+    ("6,800,000원", "680만 원"),
+    ("6800000", "6,800,000원"),
+    ("680만", "6800000"),
+    ("5만 4천 원", "54,000"),
+    ("1억 2천만", "120000000"),
+    ("3.5", "3.5를 썼다"),
+    ("2.1", "v2.1로 올렸다"),
+    ("v2.1", "2.1"),
+    ("gpu", "GPU를 샀다"),
+    ("GPU", "ＧＰＵ를 샀다"),
+    ("5090", "RTX5090을 샀다"),
+    ("RTX5090", "RTX 5090"),
+    ("RTX 5090", "rtx5090이 왔다"),
+    ("3.5 GB", "3.5GB"),
+    # Two scripts
+    ("런포드", "RunPod costs 2 dollars"),
+    ("runpod 얼마", "런포드에서 빌렸어"),
+    ("디스코드", "a Discord bot"),
+    ("discord 봇", "디스코드에 올렸다"),
+    ("깃허브", "GitHub"),
+    ("python을", "파이썬으로 짰다"),
+    ("도커", "Docker"),
+    ("Docker", "도커로 띄웠다"),
+    ("미나", "Mina"),
+    ("Jihoon", "지훈이랑 갔다"),
+    ("Roasters", "온기 로스터스"),
+    # Spacing
+    ("온기 로스터스", "온기로스터스"),
+    ("온기로스터스", "온기 로스터스"),
+    ("할수있다", "할 수 있다"),
+    ("할 수 있다", "할수있다"),
+    ("물병", "물 병"),
+    ("물 병", "물병"),
+]
+
+
+@pytest.mark.parametrize(("question", "passage"), MEETING)
+def test_what_is_written_differently_meets_in_the_index(
+    splitter: WordSplitter, question: str, passage: str
+) -> None:
+    assert meets(splitter, question, passage)
+
+
+@pytest.mark.parametrize(
+    ("question", "passage"),
+    [
+        ("내", "네"),
+        ("개", "게"),
+        ("재작", "제자"),
+        ("달", "탈"),
+        ("6,800,000", "681만"),
+        ("3.5", "3.6"),
+        ("3.5", "5.3"),
+        ("RTX5090", "GTX4090"),
+        ("A100", "H100"),
+        ("런던", "RunPod"),
+        ("미나", "Monday"),
+        ("서울", "Sole"),
+        ("지훈", "John"),
+        ("Discard", "도서관"),
+        ("물, 병", "물병"),
+    ],
+)
+def test_what_only_looks_alike_stays_apart(splitter: WordSplitter, question: str, passage: str) -> None:
+    assert not meets(splitter, question, passage)
