@@ -47,7 +47,7 @@ class PassageSearch:
             chosen = affordable(terms)
             if not chosen:
                 return []
-            most = MOST_OF_A_TERM * sum(term.weight for term in terms)
+            most = MOST_OF_A_TERM * sum(term.weight for term in terms) or 1.0
             rows = connection.execute(
                 f"""SELECT {PLACE}, score FROM (
                         SELECT rowid, -bm25(lexical, {weights}) AS score FROM lexical WHERE lexical MATCH ?

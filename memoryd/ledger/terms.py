@@ -7,6 +7,7 @@ it. So terms are taken from the rarest on until they match as many passages as m
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ MOST_COUNTED = 50_000
 # What is known of how often terms occur is thrown away when the memory has grown by so much.
 GROWN = 1.1
 MOST_KNOWN = 100_000
+# How a word sounds, in bare letters (`memoryd.transliteration`).
+SOUND = re.compile(r'bigrams:"[ㄱ-ㅣ]+"')
 
 
 class Term(NamedTuple):
@@ -32,7 +35,8 @@ class Term(NamedTuple):
 
     Attributes:
         match: as FTS5 reads it.
-        weight: how much it says: its column's weight times its inverse document frequency.
+        weight: how much it says: its column's weight times its inverse document frequency. 0 for the sound of a
+            word that stands there itself: a passage that has it gains, and one that hasn't lacks nothing.
         matches: passages that have it, counted up to `MOST_COUNTED`.
     """
 
@@ -59,7 +63,8 @@ class TermCounts:
                 self._known[match] = _count(connection, match)
             count = self._known[match]
             rarity = math.log(1 + (passages - count + 0.5) / (count + 0.5))
-            terms.append(Term(match, COLUMNS[column] * rarity, count))
+            weight = 0.0 if SOUND.fullmatch(match) else COLUMNS[column] * rarity
+            terms.append(Term(match, weight, count))
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
 
 
