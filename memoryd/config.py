@@ -93,7 +93,7 @@ class Store(Section):
 class Passages(Section):
     """How turns become passages. Tokens of the embedder."""
 
-    max_tokens: int = Field(default=400, ge=32, le=8192)
+    max_tokens: int = Field(default=200, ge=32, le=8192)
 
 
 class Recall(Section):

@@ -3,7 +3,8 @@
     turns ──▶ exchanges (a speaker, the answers, until that speaker speaks again)
                  │ fits in max_tokens          │ too long
                  ▼                             ▼
-              one passage            pieces of whole sentences, each under the words that opened the exchange
+              one passage            turns, a long one in pieces of whole sentences; each but the first under the
+                                     words that opened the exchange
 
 An answer that memoryd itself built from memories is a passage of its own (kind `reply`), apart from what the
 person said, so that recall can tell what was said from what was repeated.
@@ -30,9 +31,10 @@ OPENING_CHARACTERS = 80
 
 
 class Kind(StrEnum):
-    """What a passage holds."""
+    """What a passage holds: what people said with what was answered, an assistant's words alone, or memoryd's own."""
 
     SAID = "said"
+    ANSWER = "answer"
     REPLY = "reply"
 
 
@@ -154,6 +156,10 @@ def _pieces(
     count_tokens: Callable[[Sequence[str]], list[int]],
     max_tokens: int,
 ) -> Iterator[list[_Line]]:
+    """Whole turns together while they fit; a turn that is too long is cut, and no other stands with it.
+
+    So what somebody asked is found by itself, and not beside the first words of a long answer.
+    """
     names = list(dict.fromkeys(turn.speaker for turn in exchange))
     name_tokens = dict(zip(names, count_tokens([f"{name}:" for name in names]), strict=True))
     room = max_tokens - count_tokens([opening])[0]
@@ -161,28 +167,36 @@ def _pieces(
     longest = max(room - max(name_tokens.values()), max_tokens // 3)
     piece: list[_Line] = []
     used = 0
-    for line in _lines(exchange, count_tokens, longest):
-        named = name_tokens[line.turn.speaker]
-        begins = not piece or piece[-1].turn is not line.turn
-        if piece and used + line.tokens + named * begins > room:
+    for turn in exchange:
+        lines = list(_lines(turn, count_tokens, longest))
+        named = name_tokens[turn.speaker]
+        whole = named + sum(line.tokens for line in lines)
+        if piece and used + whole > room:
             yield piece
-            piece, used, begins = [], 0, True
-        piece.append(line)
-        used += line.tokens + named * begins
+            piece, used = [], 0
+        used += named
+        for line in lines:
+            if piece and piece[-1].turn is turn and used + line.tokens > room:
+                yield piece
+                piece, used = [], named
+            piece.append(line)
+            used += line.tokens
+        if whole > room:
+            yield piece
+            piece, used = [], 0
     if piece:
         yield piece
 
 
 def _lines(
-    exchange: Sequence[TurnRow], count_tokens: Callable[[Sequence[str]], list[int]], longest: int
+    turn: TurnRow, count_tokens: Callable[[Sequence[str]], list[int]], longest: int
 ) -> Iterator[_Line]:
-    for turn in exchange:
-        texts = sentences(turn.text)
-        for text, tokens in zip(texts, count_tokens(texts), strict=True):
-            if tokens <= longest:
-                yield _Line(turn, text, tokens)
-            else:
-                yield from _cut(turn, text, count_tokens, longest)
+    texts = sentences(turn.text)
+    for text, tokens in zip(texts, count_tokens(texts), strict=True):
+        if tokens <= longest:
+            yield _Line(turn, text, tokens)
+        else:
+            yield from _cut(turn, text, count_tokens, longest)
 
 
 def _cut(
@@ -206,18 +220,23 @@ def _passage(place: str, piece: Sequence[_Line], opening: str) -> Passage:
     first, last = piece[0].turn, piece[-1].turn
     text = _written(piece)
     embedded = f"{opening}\n{text}" if opening else text
-    reply = _is_reply(first)
     mark = f"{place}\0{first.time.isoformat()}\0{embedded}"
     return Passage(
         id="p_" + hashlib.sha256(mark.encode(errors="surrogatepass")).hexdigest()[:24],
         first=first.index,
         last=last.index,
-        kind=Kind.REPLY if reply else Kind.SAID,
+        kind=_kind(piece),
         text=text,
         embedded=embedded,
         time=first.time,
         citations=first.citations,
     )
+
+
+def _kind(piece: Sequence[_Line]) -> Kind:
+    if _is_reply(piece[0].turn):
+        return Kind.REPLY
+    return Kind.SAID if any(line.turn.role == "user" for line in piece) else Kind.ANSWER
 
 
 def _written(piece: Sequence[_Line]) -> str:

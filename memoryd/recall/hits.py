@@ -18,6 +18,7 @@ class Why:
         words: share of the question's words, 0 to 1.
         neighbours: the same of the better one of its two neighbours.
         time: nearness to the time that the question names, 0 to 1.
+        person: 1 where a person speaks in it, 0 where an assistant alone does.
         meaning_rank: among the candidates by meaning.
         words_rank: among those by words.
         reranked: the cross-encoder's score, where there is one.
@@ -28,6 +29,7 @@ class Why:
     words: float
     neighbours: float
     time: float
+    person: float
     meaning_rank: int | None
     words_rank: int | None
     reranked: float | None = None

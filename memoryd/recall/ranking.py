@@ -6,6 +6,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memoryd.passages import Kind
 from memoryd.recall import weights
 from memoryd.recall.hits import Why
 
@@ -99,6 +100,7 @@ def rank(
             words=shares.of(place),
             neighbours=shares.beside(place),
             time=nearness(place.time, spans),
+            person=float(place.kind == Kind.SAID),
             meaning_rank=meaning_ranks.get(place.row),
             words_rank=shares.ranks.get(place.row),
         )
@@ -108,6 +110,11 @@ def rank(
 
 def score(why: Why) -> float:
     """The weighted sum."""
-    return (
-        why.cosine + weights.WORDS * why.words + weights.NEIGHBOURS * why.neighbours + weights.TIME * why.time
+    parts = (
+        (1.0, why.cosine),
+        (weights.WORDS, why.words),
+        (weights.NEIGHBOURS, why.neighbours),
+        (weights.TIME, why.time),
+        (weights.PERSON, why.person),
     )
+    return sum(weight * part for weight, part in parts)

@@ -13,7 +13,7 @@ from memoryd.passages import Kind
 from memoryd.recall import weights
 from memoryd.recall.filter import Filter
 from memoryd.recall.hits import Found, Hit, Timings
-from memoryd.recall.newer import DEPTH, newer_first
+from memoryd.recall.newer import DEPTH, asks_for_latest, newer_first
 from memoryd.recall.ranking import Shares, rank
 from memoryd.recall.reranker import DEPTH as RERANKED
 from memoryd.recall.widening import Widening
@@ -103,7 +103,7 @@ class Recall:
         words = EVERY if only.active else weights.WORD_CANDIDATES
         shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
         clock.lap("words")
-        ranked = self._ranked(vector, owners, meant=meant, shares=shares, spans=spans, only=only)
+        ranked = self._ranked(query, vector, owners, meant=meant, shares=shares, spans=spans, only=only)
         clock.lap("rank")
         depth = max(k, RERANKED) if self._reranker else k
         hits = self._hits(ranked, owners, depth, only, telling=telling)
@@ -155,6 +155,7 @@ class Recall:
 
     def _ranked(
         self,
+        query: str,
         vector: NDArray[np.float32],
         owners: Sequence[str],
         *,
@@ -180,7 +181,7 @@ class Recall:
             spans=spans,
         )
         first = vectors.of_rows(self._embedder.id, [each.place.row for each in ranked[:DEPTH]])
-        return newer_first(ranked, first)
+        return newer_first(ranked, first, latest=asks_for_latest(query))
 
     def _other_places(
         self, owners: Sequence[str], shares: Shares, spans: Sequence[Span], only: Filter

@@ -43,7 +43,7 @@ class Widening:
         """The passage as one with its neighbours, and the ids of all that it covers, in their order."""
         self.shown.add(place.row)
         room = weights.HIT_TOKENS - estimate_tokens(passage.text)
-        if not self._wide or room <= 0 or passage.kind != Kind.SAID:
+        if not self._wide or room <= 0 or passage.kind == Kind.REPLY:
             return passage, (passage.id,)
         taken = [passage]
         sides = self._search.beside(place, self._owners, REACH)
@@ -69,7 +69,7 @@ class Widening:
         last = place
         for each in side:
             apart = abs(each.time - last.time) > SAME_TALK
-            if apart or each.kind != Kind.SAID or each.row in self.shown:
+            if apart or each.kind == Kind.REPLY or each.row in self.shown:
                 break
             addable.append(each)
             last = each

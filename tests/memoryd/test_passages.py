@@ -269,3 +269,35 @@ def test_real_tokens_stay_within_the_embedders_own_limit(embedder: PromptedEmbed
     for longest in (32, 100, embedder.max_tokens):
         passages = make_passages("a", "c", turns, count_tokens=embedder.count_tokens, max_tokens=longest)
         assert max(embedder.count_tokens([passage.embedded for passage in passages])) <= longest
+
+
+# A long answer
+
+
+def test_what_was_asked_stands_apart_from_a_long_answer_to_it() -> None:
+    answer = " ".join(f"Sentence number {n} of the answer." for n in range(20))
+    turns = said(("지훈", "What is the capital of Peru?"), ("Echo", answer))
+    turns[1] = replace(turns[1], role="assistant")
+    question, *rest = cut(turns)
+    assert (question.text, question.kind) == ("지훈: What is the capital of Peru?", Kind.SAID)
+    assert len(rest) > 1
+    assert {each.kind for each in rest} == {Kind.ANSWER}
+    assert all(each.embedded.startswith("지훈: What is the capital of Peru?\nEcho: ") for each in rest)
+
+
+def test_short_turns_of_a_long_exchange_stay_together() -> None:
+    long = " ".join(f"Sentence number {n} here." for n in range(20))
+    turns = said(("a", "one two"), ("b", "three four"), ("c", long), ("b", "five six"), ("c", "seven"))
+    texts = [each.text for each in cut(turns)]
+    assert texts[0] == "a: one two\nb: three four"
+    assert texts[-1] == "b: five six\nc: seven"
+    assert all(text.startswith("c: Sentence number") for text in texts[1:-1])
+
+
+def test_a_text_too_short_to_be_too_long_is_not_counted() -> None:
+    def never(texts: Sequence[str]) -> list[int]:
+        raise AssertionError(texts)
+
+    turns = said(("지훈", "짧은 말이야."), ("에코", "네."))
+    (whole,) = make_passages("day0315/a.txt", "c1", turns, count_tokens=never, max_tokens=100)
+    assert whole.text == "지훈: 짧은 말이야.\n에코: 네."

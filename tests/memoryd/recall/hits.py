@@ -11,7 +11,7 @@ from memoryd.recall.ranking import Ranked
 from tests.memoryd.parts import turn
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NOTHING = Why(cosine=0.0, words=0.0, neighbours=0.0, time=0.0, meaning_rank=None, words_rank=None)
+NOTHING = Why(cosine=0.0, words=0.0, neighbours=0.0, time=0.0, person=0.0, meaning_rank=None, words_rank=None)
 
 
 def hit(text: str, day: int, score: float = 1.0) -> Hit:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memoryd.date_words import Span
+from memoryd.passages import Kind
 from memoryd.recall import weights
 from memoryd.recall.ranking import Shares, nearness, rank, score
 from tests.memoryd.recall.hits import BEGIN, NOTHING, place
@@ -61,8 +62,9 @@ def test_the_score_is_the_weighted_sum_and_orders_the_candidates() -> None:
         spans=[MARCH_SECOND],
     )
     by_row = {each.place.row: each for each in found}
-    assert by_row[1].score == pytest.approx(0.4 + weights.NEIGHBOURS * 0.5 + weights.TIME)
-    assert by_row[2].score == pytest.approx(0.4 + weights.WORDS * 0.5 + weights.TIME * 3**-0.5)
+    assert by_row[1].score == pytest.approx(0.4 + weights.NEIGHBOURS * 0.5 + weights.TIME + weights.PERSON)
+    expected = 0.4 + weights.WORDS * 0.5 + weights.TIME * 3**-0.5 + weights.PERSON
+    assert by_row[2].score == pytest.approx(expected)
     assert (by_row[8].why.meaning_rank, by_row[8].why.words_rank) == (1, None)
     assert by_row[2].why.words_rank == 1
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
@@ -79,3 +81,10 @@ def test_nothing_that_speaks_for_a_passage_lowers_it(
 ) -> None:
     why = replace(NOTHING, cosine=cosine, words=words, neighbours=neighbours, time=time)
     assert score(why) >= cosine
+
+
+def test_an_assistants_words_alone_weigh_less_than_a_persons() -> None:
+    places = [place(1)._replace(kind=Kind.ANSWER), place(2)]
+    said = rank(places, cosines={1: 0.5, 2: 0.5}, meaning_ranks={}, shares=Shares([]), spans=[])
+    assert [each.place.row for each in said] == [2, 1]
+    assert said[0].score - said[1].score == pytest.approx(weights.PERSON)
