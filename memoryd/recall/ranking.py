@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from memoryd.date_words import Span
     from memoryd.ledger import Place
 
+# From one exchange's last turn to the first of the next; a turn without words may lie between.
+NEXT_TURN = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
@@ -40,8 +43,9 @@ class Shares:
         self._shares = {place.row: share for place, share in found}
         self._conversations: dict[int, list[tuple[int, int, int, float]]] = {}
         for place, share in found:
-            row = (place.first, place.row, place.last, share)
-            self._conversations.setdefault(place.conversation, []).append(row)
+            if place.kind == Kind.SAID:
+                row = (place.first, place.row, place.last, share)
+                self._conversations.setdefault(place.conversation, []).append(row)
         for rows in self._conversations.values():
             rows.sort()
 
@@ -58,14 +62,19 @@ class Shares:
         return self._shares.get(place.row, 0.0)
 
     def beside(self, place: Place) -> float:
-        """The share of the better one of the passages just before it and just after it."""
+        """The share of the better one of the exchanges just before it and just after it.
+
+        Pieces of one exchange are none to each other: they stand under the same opening words already.
+        """
+        if place.kind != Kind.SAID:
+            return 0.0
         rows = self._conversations.get(place.conversation, [])
         at = bisect_left(rows, (place.first, place.row))
         after = at + (at < len(rows) and rows[at][1] == place.row)
         best = 0.0
-        if at and rows[at - 1][2] >= place.first - 1:
+        if at and 0 < place.first - rows[at - 1][2] <= NEXT_TURN:
             best = rows[at - 1][3]
-        if after < len(rows) and rows[after][0] <= place.last + 1:
+        if after < len(rows) and 0 < rows[after][0] - place.last <= NEXT_TURN:
             best = max(best, rows[after][3])
         return best
 

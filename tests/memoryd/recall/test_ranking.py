@@ -18,11 +18,12 @@ MARCH_SECOND = Span(since=BEGIN + DAY, until=BEGIN + 2 * DAY, words="3월 2일")
 
 
 def test_a_share_is_the_passages_own_and_that_of_the_better_neighbour() -> None:
-    shares = Shares([(place(1), 0.5), (place(3), 0.3)])
+    shares = Shares([(place(1), 0.5), (place(5), 0.3)])
     assert (shares.of(place(1)), shares.beside(place(1))) == (0.5, 0.0)
     assert (shares.of(place(2)), shares.beside(place(2))) == (0.0, 0.5)
-    assert shares.beside(place(4)) == 0.3
-    assert shares.beside(place(5)) == 0.0
+    assert shares.beside(place(3)) == 0.5  # over a turn without words
+    assert shares.beside(place(6)) == 0.3
+    assert shares.beside(place(8)) == 0.0
 
 
 def test_neighbours_are_of_the_same_conversation() -> None:
@@ -30,10 +31,12 @@ def test_neighbours_are_of_the_same_conversation() -> None:
     assert shares.beside(place(2, conversation=8)) == 0.0
 
 
-def test_pieces_of_one_turn_are_neighbours() -> None:
+def test_pieces_of_one_exchange_are_no_neighbours() -> None:
     shares = Shares([(place(10, first=4), 0.4), (place(11, first=4), 0.2)])
-    assert shares.beside(place(10, first=4)) == 0.2
-    assert shares.beside(place(11, first=4)) == 0.4
+    assert shares.beside(place(10, first=4)) == 0.0
+    answer = place(12, first=5)._replace(kind=Kind.ANSWER)
+    assert shares.beside(answer) == 0.0
+    assert Shares([(answer, 0.4)]).beside(place(11, first=4)) == 0.0
 
 
 def test_the_best_shares_count_what_stands_beside() -> None:
