@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +39,6 @@ from memoryd.ledger import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -125,6 +126,12 @@ class Vectors:
         dice = np.random.default_rng(first)
         return self._near(self._centres[dice.integers(0, CENTRES, count)], dice)
 
+    def stored_all(self, passages: int) -> NDArray[np.float32]:
+        """Those of all passages, (passages, d) float32, as the files have them."""
+        firsts = range(0, passages, PASSAGES_A_FILE)
+        parts = [self.stored(first, min(PASSAGES_A_FILE, passages - first)) for first in firsts]
+        return np.concatenate(parts)
+
     def asked(self, number: int) -> NDArray[np.float32]:
         """A question's, (d,) float32."""
         dice = np.random.default_rng(10**9 + number)
@@ -199,10 +206,22 @@ class ScaleMemory:
             self.ledger.outbox.clear([row.seq for row in rows])
         self.built.chroma_s += time.perf_counter() - begun
 
+    def resident_kib(self) -> dict[str, int]:
+        """Memory of this process and of the Chroma child, in KiB."""
+        return {
+            "memoryd": _resident_kib(os.getpid()),
+            "chroma": _resident_kib(self.server.pid or os.getpid()),
+        }
+
     def close(self) -> None:
         """Stops Chroma and closes the ledger."""
         self.server.stop()
         self.ledger.close()
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 def _file(

@@ -105,6 +105,11 @@ class ChromaServer:
         return self._url
 
     @property
+    def pid(self) -> int | None:
+        """The child's process id, where there is one."""
+        return self._process.pid if self._process else None
+
+    @property
     def answers(self) -> bool:
         """Whether there is a child that has answered."""
         return self._up.is_set()
