@@ -67,13 +67,18 @@ def fetch(folder: Path) -> Path:
             "--no-binary",
             "graphiti-core",
         ]
-        subprocess.run([*command, "--dest", str(folder), PACKAGE], check=True)
+        if subprocess.run([*command, "--dest", str(folder), PACKAGE], check=False).returncode:
+            raise SystemExit(
+                f"pip could not fetch {PACKAGE}; it says why above. Fetch {file.name} to {folder} by hand."
+            )
         (archive,) = folder.glob("graphiti_core-*.tar.gz")
         with tarfile.open(archive) as packed:
             member = next(each for each in packed.getmembers() if each.name.endswith(MEMBER))
             content = packed.extractfile(member)
             assert content is not None
-            file.write_bytes(content.read())
+            partial = file.with_suffix(".partial")
+            partial.write_bytes(content.read())
+        partial.replace(file)
         archive.unlink()
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != DIGEST:

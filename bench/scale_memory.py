@@ -175,7 +175,13 @@ class ScaleMemory:
         self.built = Built(passages=self.ledger.files.totals().passages)
 
     def grow(self, size: int, pool: Pool) -> None:
-        """Adds files until there are `size` passages; Chroma takes one while the ledger takes the next."""
+        """Adds files until there are `size` passages; Chroma takes one while the ledger takes the next.
+
+        Raises:
+            ValueError: the size is no number of whole files.
+        """
+        if size % PASSAGES_A_FILE:
+            raise ValueError(f"{size} is not a multiple of {PASSAGES_A_FILE}, the passages of a file.")
         with ThreadPoolExecutor(1) as beside:
             fed = beside.submit(self._feed)
             while self.built.passages < size:

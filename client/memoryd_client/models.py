@@ -91,7 +91,7 @@ class Why(Wire):
     """Why a hit is where it is.
 
     Its score is `cosine` (with the question) plus weighted `words` (its share of the question's words), `neighbours`
-    (that of the better one of the passages just before and after it), `time` (nearness to the time that the question
+    (that of the better one of the exchanges just before and after it), `time` (nearness to the time that the question
     names) and `person` (1 where a person speaks in it, 0 where an assistant alone does), each 0 to 1. `meaning_rank`
     and `words_rank` count from 1; null where that search did not find it. `reranked` is the cross-encoder's score.
     `newer`: it was put before an older passage on the same subject.

@@ -160,7 +160,7 @@ def search(
     if as_json:
         show_json(found)
     else:
-        render.search(render.Page(), found)
+        render.search(render.Page(), found, explain=explain)
 
 
 @app.command(cls=Command)

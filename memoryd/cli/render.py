@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from memoryd.recall import weights
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -111,8 +113,8 @@ def memories(page: Page, answer: AskAnswer) -> None:
     page.say(f"To go on: memoryd ask --conversation {answer.conversation_id} …", style="dim")
 
 
-def search(page: Page, found: SearchAnswer) -> None:
-    """What a search found, best first, with the reasons where they were asked for."""
+def search(page: Page, found: SearchAnswer, *, explain: bool = False) -> None:
+    """What a search found, best first; with the reasons for each place, and what the search heard and took."""
     for number, hit in enumerate(found.hits, 1):
         citation(page, number, hit, hit.text, score=True)
         if hit.why:
@@ -121,12 +123,13 @@ def search(page: Page, found: SearchAnswer) -> None:
         page.say("Nothing was found.", style="yellow")
     if found.degraded:
         page.block(f"Recall is degraded: {found.degraded}", style="yellow")
-    if found.timings and any(hit.why for hit in found.hits):
+    if explain and found.timings:
         took = found.timings
         dates = f"times heard: {', '.join(found.dates)} · " if found.dates else ""
+        reranking = f", cross-encoder {took.rerank_ms:.1f}" if took.rerank_ms else ""
         page.say(
             f"{dates}{took.total_ms:.1f} ms: question {took.embed_ms:.1f}, vectors {took.vectors_ms:.1f}, words "
-            f"{took.words_ms:.1f}, ranking {took.rank_ms + took.rerank_ms:.1f}, texts {took.pack_ms:.1f}",
+            f"{took.words_ms:.1f}, ranking {took.rank_ms:.1f}, texts {took.pack_ms:.1f}{reranking}",
             style="dim",
         )
 
@@ -135,16 +138,19 @@ def _reasons(why: Why) -> str:
     """The parts of a hit's score, in one line."""
     parts = [
         f"meaning {why.cosine:.2f}{_ranked(why.meaning_rank)}",
-        f"words {why.words:.2f}{_ranked(why.words_rank)}",
-        f"beside it {why.neighbours:.2f}",
+        f"words {weights.WORDS} × {why.words:.2f}{_ranked(why.words_rank)}",
+        f"beside it {weights.NEIGHBOURS} × {why.neighbours:.2f}",
     ]
     if why.time:
-        parts.append(f"time {why.time:.2f}")
+        parts.append(f"time {weights.TIME} × {why.time:.2f}")
+    if why.person:
+        parts.append(f"a person's {weights.PERSON}")
+    notes = []
     if why.reranked is not None:
-        parts.append(f"cross-encoder {why.reranked:.2f}")
+        notes.append(f"cross-encoder {why.reranked:.2f}")
     if why.newer:
-        parts.append("newer on the same subject")
-    return " · ".join(parts)
+        notes.append("put first as the newer on its subject")
+    return " · ".join([" + ".join(parts), *notes])
 
 
 def _ranked(rank: int | None) -> str:

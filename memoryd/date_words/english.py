@@ -202,7 +202,11 @@ ENGLISH = (
     # Months.
     reading((" month",), rf"\b(?:{PART})?{SHIFT} month\b(?! of\b)", _month_from_now),
     reading(("before last",), rf"\b(?:the )?month{_BEFORE_LAST}", _month_from_now),
-    reading(_MONTH_HINTS, rf"\b(?:{WEEKDAY},? )?{MONTH} {_NTH_DAY}{YEAR}?", _date),
+    reading(
+        _MONTH_HINTS,
+        rf"\b(?:(?:in|during|of|on|since|until|till|around) )?(?:{WEEKDAY},? )?{MONTH} {_NTH_DAY}{YEAR}?",
+        _date,
+    ),
     reading(_MONTH_HINTS, rf"\b(?:{WEEKDAY},? )?(?:the )?{_NTH_DAY}(?: of)? {MONTH}{YEAR}?", _date),
     reading(
         _MONTH_HINTS,

@@ -129,6 +129,7 @@ MIGRATIONS = (
     """
     CREATE INDEX passages_in_order ON passages (conversation, first, id);
     DROP INDEX passages_by_conversation;
+    CREATE INDEX files_by_owner ON files (owner);
     """,
 )
 

@@ -48,14 +48,18 @@ class PassageSearch:
             if not chosen:
                 return []
             most = MOST_OF_A_TERM * sum(term.weight for term in terms) or 1.0
+            # Who sees everything needs no look at each match's owner, which costs as much as all the rest.
+            sees_all = _all_owners(connection) <= set(owners)
+            join = "" if sees_all else "JOIN passages p ON p.id = lexical.rowid"
+            whose = "" if sees_all else f"AND p.owner IN ({marks})"
             rows = connection.execute(
                 f"""SELECT {PLACE}, score FROM (
-                        SELECT rowid, -bm25(lexical, {weights}) AS score FROM lexical WHERE lexical MATCH ?
-                        ORDER BY score DESC LIMIT ?) found
-                    JOIN passages p ON p.id = found.rowid WHERE p.owner IN ({marks}) ORDER BY score DESC, p.id""",
-                [" OR ".join(term.match for term in chosen), k, *owners],
+                        SELECT lexical.rowid, -bm25(lexical, {weights}) AS score FROM lexical {join}
+                        WHERE lexical MATCH ? {whose} ORDER BY score DESC LIMIT ?) found
+                    JOIN passages p ON p.id = found.rowid ORDER BY score DESC, p.id""",
+                [" OR ".join(term.match for term in chosen), *(() if sees_all else owners), k],
             ).fetchall()
-        return [(_place(row), row["score"] / most) for row in rows]
+        return [(_place(row), min(1.0, row["score"] / most)) for row in rows]
 
     def named(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[Place]:
         """Where passages stand, in no order; those that are gone, or another's, are left out."""
@@ -81,7 +85,7 @@ class PassageSearch:
         until: datetime | None = None,
         speaker: str | None = None,
     ) -> list[Place]:
-        """The first k passages with a turn of that time, both ends counted in, and one of that speaker."""
+        """The first k passages with a turn of that time, both ends counted in, and of that speaker."""
         marks = ", ".join("?" * len(owners))
         conditions, values = [f"p.owner IN ({marks})"], list[object](owners)
         with self._database.read() as connection:
@@ -91,7 +95,7 @@ class PassageSearch:
             if until:
                 conditions.append("t.epoch <= ?")
                 values.append(until.timestamp())
-            if speaker and not (since or until):
+            if speaker:
                 names = [
                     row["speaker"]
                     for row in connection.execute("SELECT DISTINCT speaker FROM turns")
@@ -101,8 +105,10 @@ class PassageSearch:
                 values += names
             rows = connection.execute(
                 f"""SELECT DISTINCT {PLACE} FROM turns t JOIN passages p
-                        ON p.conversation = t.conversation AND t.idx BETWEEN p.first AND p.last
-                    WHERE {" AND ".join(conditions)} ORDER BY p.id LIMIT ?""",
+                        ON p.conversation = t.conversation AND p.last >= t.idx AND p.first =
+                            (SELECT max(b.first) FROM passages b
+                             WHERE b.conversation = t.conversation AND b.first <= t.idx)
+                    WHERE {" AND ".join(conditions)} ORDER BY t.epoch, p.id LIMIT ?""",
                 [*values, k],
             ).fetchall()
         return [_place(row) for row in rows]
@@ -131,6 +137,19 @@ class PassageSearch:
                 if row is not None and row["owner"] in owners:
                     found.append(_found(connection, row))
         return found
+
+
+def _all_owners(connection: sqlite3.Connection) -> set[str]:
+    """Everybody who owns a file, a step of the index for each."""
+    rows = connection.execute(
+        """WITH RECURSIVE owners (owner) AS (
+               SELECT min(owner) FROM files
+               UNION ALL
+               SELECT (SELECT min(owner) FROM files WHERE owner > owners.owner) FROM owners
+               WHERE owners.owner IS NOT NULL)
+           SELECT owner FROM owners WHERE owner IS NOT NULL"""
+    )
+    return {row["owner"] for row in rows}
 
 
 def _place(row: sqlite3.Row) -> Place:

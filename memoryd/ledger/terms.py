@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 # Weights of the two columns: a bigram says less than a morpheme.
 COLUMNS = {"morphemes": 1.0, "bigrams": 0.5}
+# Terms that are counted, and of these the rarest that are looked for.
+MOST_LOOKED_UP = 256
 MOST_TERMS = 64
 # Passages that all the terms of a question match together, at most; one term is always taken.
-MOST_MATCHES = 20_000
+MOST_MATCHES = 10_000
 # Counting ends here: a term of so many passages is common, however many there are.
 MOST_COUNTED = 50_000
-# What is known of how often terms occur is thrown away when the memory has grown by so much.
+# From so many passages on a count is remembered, until the memory has grown by a tenth.
+COMMON = 1000
 GROWN = 1.1
 MOST_KNOWN = 100_000
 # How a word sounds, in bare letters (`memoryd.transliteration`).
@@ -46,7 +49,11 @@ class Term(NamedTuple):
 
 
 class TermCounts:
-    """Counts the passages that have a term, and remembers it while the memory stays about as large."""
+    """Counts the passages that have a term.
+
+    Only of common terms it remembers how many, while the memory stays about as large: a word that is said for the first
+    time must be found at once, and counting rare ones costs nothing.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
@@ -57,12 +64,13 @@ class TermCounts:
         passages = connection.execute("SELECT coalesce(max(id), 0) FROM passages").fetchone()[0]
         if not self._passages <= passages <= self._passages * GROWN or len(self._known) > MOST_KNOWN:
             self._known, self._passages = {}, passages
+        known = self._known
         terms = []
         for column, match in _matches(words):
-            if match not in self._known:
-                self._known[match] = _count(connection, match)
-            count = self._known[match]
-            rarity = math.log(1 + (passages - count + 0.5) / (count + 0.5))
+            count = known.get(match) or _count(connection, match)
+            if count >= COMMON:
+                known[match] = count
+            rarity = math.log(1 + (passages - count + 0.5) / (count + 0.5)) if count < passages else 0.01
             weight = 0.0 if SOUND.fullmatch(match) else COLUMNS[column] * rarity
             terms.append(Term(match, weight, count))
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
@@ -72,7 +80,7 @@ def affordable(terms: list[Term]) -> list[Term]:
     """The rarest terms that match no more passages together than may be looked at; one at least, if any matches."""
     chosen: list[Term] = []
     left = MOST_MATCHES
-    for term in terms:
+    for term in terms[:MOST_TERMS]:
         if not term.matches or (chosen and term.matches > left):
             break
         chosen.append(term)
@@ -84,7 +92,7 @@ def _matches(words: Words) -> Iterator[tuple[str, str]]:
     """Each word once, in its column. Words hold no quotes, so none can escape."""
     pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.split())]
     pairs += [("bigrams", pair) for pair in dict.fromkeys(words.bigrams.split())]
-    for column, word in pairs[:MOST_TERMS]:
+    for column, word in pairs[:MOST_LOOKED_UP]:
         yield column, f'{column}:"{word}"'
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -113,28 +114,33 @@ class VectorStore:
         """Row number → the passage's unit vector, (d,) float32, for those that have one."""
         import numpy as np
 
-        found: dict[int, NDArray[np.float32]] = {}
+        return {
+            row["id"]: np.frombuffer(row["vector"], "<f4")
+            for part in self._vectors_of(embedder, rows)
+            for row in part
+        }
+
+    def cosines(self, embedder: str, rows: Sequence[int], query: NDArray[np.float32]) -> dict[int, float]:
+        """Row number → cosine with a unit vector, (d,) float32, for those that have a vector; a part at a time."""
+        import numpy as np
+
+        found: dict[int, float] = {}
+        for part in self._vectors_of(embedder, rows):
+            if part:
+                matrix = np.frombuffer(b"".join(row["vector"] for row in part), "<f4").reshape(len(part), -1)
+                found |= zip((row["id"] for row in part), map(float, matrix @ query), strict=True)
+        return found
+
+    def _vectors_of(self, embedder: str, rows: Sequence[int]) -> Iterator[list[sqlite3.Row]]:
         with self._database.read() as connection:
             for at in range(0, len(rows), CHUNK):
                 part = rows[at : at + CHUNK]
                 marks = ", ".join("?" * len(part))
-                vectors = connection.execute(
+                yield connection.execute(
                     f"""SELECT p.id, v.vector FROM passages p
                         JOIN vectors v ON v.key = p.vector_key AND v.embedder = ? WHERE p.id IN ({marks})""",
                     [embedder, *part],
-                )
-                found |= {row["id"]: np.frombuffer(row["vector"], "<f4") for row in vectors}
-        return found
-
-    def cosines(self, embedder: str, rows: Sequence[int], query: NDArray[np.float32]) -> dict[int, float]:
-        """Row number → cosine with a unit vector, (d,) float32, for those that have a vector."""
-        import numpy as np
-
-        vectors = self.of_rows(embedder, rows)
-        if not vectors:
-            return {}
-        cosines = np.stack(list(vectors.values())) @ query
-        return dict(zip(vectors, map(float, cosines), strict=True))
+                ).fetchall()
 
     def sample(self, embedder: str, count: int) -> list[Stored]:
         """Passages that the index should hold, to prove it with: all of few, else some spread over the ledger.

@@ -70,11 +70,15 @@ class Shares:
             return 0.0
         rows = self._conversations.get(place.conversation, [])
         at = bisect_left(rows, (place.first, place.row))
-        after = at + (at < len(rows) and rows[at][1] == place.row)
+        before, after = at - 1, at
+        while before >= 0 and rows[before][2] >= place.first:
+            before -= 1
+        while after < len(rows) and rows[after][0] <= place.last:
+            after += 1
         best = 0.0
-        if at and 0 < place.first - rows[at - 1][2] <= NEXT_TURN:
-            best = rows[at - 1][3]
-        if after < len(rows) and 0 < rows[after][0] - place.last <= NEXT_TURN:
+        if before >= 0 and place.first - rows[before][2] <= NEXT_TURN:
+            best = rows[before][3]
+        if after < len(rows) and rows[after][0] - place.last <= NEXT_TURN:
             best = max(best, rows[after][3])
         return best
 

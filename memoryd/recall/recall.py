@@ -97,7 +97,7 @@ class Recall:
         only = only or Filter()
         vector = self._embedder.embed_query(query)
         clock.lap("embed")
-        spans = named_times(query, now or self._now())
+        spans = _few(named_times(query, now or self._now()))
         meant, degraded = self._by_meaning(vector, owners, max(self._candidates, 2 * k), only)
         clock.lap("vectors")
         words = EVERY if only.active else weights.WORD_CANDIDATES
@@ -123,7 +123,7 @@ class Recall:
     ) -> Found:
         """What a prompt should hold: nothing that only asks, no answer beside what it was built from."""
         found = self.search(question, owners=owners, k=count + REPETITION_DEPTH, now=now, telling=True)
-        near = {each for hit in found.hits[:REPETITION_DEPTH] for each in hit.covers}
+        near = {hit.passage.id for hit in found.hits[:REPETITION_DEPTH]}
         telling = [
             hit
             for hit in found.hits
@@ -164,7 +164,7 @@ class Recall:
         spans: Sequence[Span],
         only: Filter,
     ) -> list[Ranked]:
-        """All candidates in order, with the newer of two on one subject before the older."""
+        """All candidates in order, the newer of two on one subject before the older unless a cross-encoder decides."""
         search, vectors = self._ledger.search, self._ledger.vectors
         places = {place.row: place for place in self._other_places(owners, shares, spans, only)}
         by_id = {place.passage_id: place for place in search.named([each for each, _ in meant], owners)}
@@ -180,6 +180,8 @@ class Recall:
             shares=shares,
             spans=spans,
         )
+        if self._reranker:
+            return ranked
         first = vectors.of_rows(self._embedder.id, [each.place.row for each in ranked[:DEPTH]])
         return newer_first(ranked, first, latest=asks_for_latest(query))
 
@@ -193,7 +195,9 @@ class Recall:
             return
         yield from shares.best(self._candidates)
         for span in spans:
-            yield from said(owners, weights.TIME_CANDIDATES, since=span.since, until=span.until)
+            # Of a long time the first passages would be no better than any: what is near gains in the score anyhow.
+            if span.until - span.since <= weights.SHORT_TIME:
+                yield from said(owners, weights.TIME_CANDIDATES, since=span.since, until=span.until)
 
     def _hits(
         self,
@@ -238,6 +242,11 @@ class _Stopwatch:
 
     def timings(self) -> Timings:
         return Timings(**self._laps)
+
+
+def _few(spans: Sequence[Span]) -> list[Span]:
+    """Each stretch once, and no more of them than a question names: a pasted log has hundreds."""
+    return list({(span.since, span.until): span for span in spans}.values())[: weights.MOST_TIMES]
 
 
 def _merged(

@@ -20,6 +20,8 @@ NEAR_TIME = timedelta(days=2)
 WORD_CANDIDATES = 1000
 # Candidates out of the time that the question names.
 TIME_CANDIDATES = 1000
+SHORT_TIME = timedelta(days=31)
+MOST_TIMES = 8
 
 # A hit shows what stands beside its passage while all of it stays within so many (estimated) tokens.
 HIT_TOKENS = 150

@@ -58,6 +58,9 @@ from tests.memoryd.date_words.asked import stretches
         ("over the weekend", "2026-03-07 2026-03-09"),
         ("the weekend before last", "2026-02-28 2026-03-02"),
         # Months.
+        ("since March 5", "2026-03-05 2026-03-06"),
+        ("the evening of March 5", "2026-03-05 2026-03-06"),
+        ("around May 5th", "2025-05-05 2025-05-06"),
         ("last month", "2026-02-01 2026-03-01"),
         ("the month before last", "2026-01-01 2026-02-01"),
         ("at the beginning of this month", "2026-03-01 2026-03-11"),

@@ -7,9 +7,11 @@ import pytest
 from memoryd.korean import Words
 from memoryd.ledger import terms
 from memoryd.ledger.terms import Term, affordable
-from tests.memoryd.ledger.made import put
+from tests.memoryd.ledger.made import passage_id, put
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from memoryd.ledger import Ledger
 
 SHARED = ("",)
@@ -54,6 +56,44 @@ def test_a_word_that_no_passage_has_lowers_every_share(counted: Ledger) -> None:
     (_, whole), *_ = counted.search.lexical(Words("tofu", ""), SHARED, 1)
     (_, part), *_ = counted.search.lexical(Words("tofu zebra", ""), SHARED, 1)
     assert 0 < part < whole <= 1
+
+
+def test_a_word_that_was_asked_for_before_it_was_said_is_found_once_it_is(ledger: Ledger) -> None:
+    for number in range(30):
+        put(ledger, f"day0315/{number}.txt", "cat")
+    assert found(ledger, "busan") == []
+    put(ledger, "day0316/a.txt", "moved to busan")
+    assert len(found(ledger, "busan")) == 1
+
+
+def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
+    counted: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "COMMON", 3)
+    looked_up: list[str] = []
+    count = terms._count
+
+    def noted(connection: sqlite3.Connection, match: str) -> int:
+        looked_up.append(match)
+        return count(connection, match)
+
+    monkeypatch.setattr(terms, "_count", noted)
+    for _ in range(2):
+        found(counted, "the tofu")
+    assert looked_up == ['morphemes:"the"', 'morphemes:"tofu"', 'morphemes:"tofu"']
+    put(counted, "day0316/a.txt", *[f"the {n}" for n in range(5)])
+    found(counted, "the")
+    assert looked_up[-1] == 'morphemes:"the"'
+
+
+def test_others_passages_take_no_place_of_ones_own(ledger: Ledger) -> None:
+    for number in range(20):
+        put(ledger, f"day0315/jihoon/{number}.txt", f"tofu {number}", owner="jihoon")
+    put(ledger, "day0315/mina/a.txt", "a long talk about many things and tofu", owner="mina")
+    places = ledger.search.lexical(Words("tofu", ""), ["mina"], 5)
+    assert [place.passage_id for place, _ in places] == [
+        passage_id("day0315/mina/a.txt", "a long talk about many things and tofu")
+    ]
 
 
 def test_counts_follow_the_memory_as_it_grows(ledger: Ledger) -> None:

@@ -39,6 +39,12 @@ def test_pieces_of_one_exchange_are_no_neighbours() -> None:
     assert Shares([(answer, 0.4)]).beside(place(11, first=4)) == 0.0
 
 
+def test_a_neighbour_is_seen_over_the_pieces_between() -> None:
+    pieces = [place(row, first=row) for row in (2, 3)]
+    shares = Shares([(place(1), 0.9), (pieces[0]._replace(last=3), 0.2), (pieces[1], 0.7)])
+    assert shares.beside(pieces[0]._replace(last=3)) == 0.9
+
+
 def test_the_best_shares_count_what_stands_beside() -> None:
     shares = Shares([(place(1), 0.5), (place(9), 0.52), (place(2), 0.4)])
     assert [each.row for each in shares.best(2)] == [1, 2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.passages import Kind
-from memoryd.recall import Filter
+from memoryd.recall import Filter, weights
 from tests.memoryd.parts import SHARED, Home, line
 
 if TYPE_CHECKING:
@@ -198,3 +198,34 @@ def test_no_more_memories_come_than_asked_for(filled: Home) -> None:
 def test_memories_say_when_the_index_is_broken(filled: Home) -> None:
     filled.index.broken = True
     assert filled.recall.memories("고양이", owners=SHARED, count=2).degraded
+
+
+# Times.
+
+
+def test_what_was_said_on_a_day_of_a_long_chat_is_found(home: Home) -> None:
+    lines = [
+        line(
+            f"{n}번째 이야기.",
+            speaker=("지훈", "수민")[n % 2],
+            time=f"2026-03-{1 + n // 20:02d}T09:{n % 20:02d}:00+09:00",
+        )
+        for n in range(60)
+    ]
+    home.remember("day0301/chat.jsonl", "".join(lines))
+    now = datetime(2026, 3, 10, 9, tzinfo=UTC)
+    found = home.recall.search("지난주 화요일에 어땠지?", owners=SHARED, k=3, now=now)
+    assert found.dates == ("지난주 화요일",)
+    assert {hit.passage.time.day for hit in found.hits} == {3}
+
+
+def test_a_speaker_and_a_time_filter_together(filled: Home) -> None:
+    only = Filter(since=datetime(2026, 3, 11, tzinfo=UTC), speaker="지훈")
+    found = filled.recall.search("고양이 수영 빵", owners=SHARED, k=5, only=only)
+    assert [hit.passage.day for hit in found.hits] == ["day0312"]
+
+
+def test_a_pasted_log_names_few_times(filled: Home) -> None:
+    query = " ".join(f"3월 {day}일" for day in range(1, 29))
+    found = filled.recall.search(query, owners=SHARED, k=3)
+    assert len(found.dates) == weights.MOST_TIMES
