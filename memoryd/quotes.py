@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 60
 SHORTEST = 4
 LONGEST = 300
-# What is added to a sentence's cosine: for rare words that it shares with the question, for its passage's score,
+# What is added to a sentence's cosine: for rare words that it shares with the question, for its passage's place,
 # and for holding the kind of thing that was asked for. How they were chosen, and how little
 # that proves: docs/architecture.md.
 WORD_WEIGHT = 0.8
 PASSAGE_WEIGHT = 0.3
+# A hit so far down is worth half of the first one.
+PRIOR_RANKS = 11
 KIND_WEIGHT = 0.2
 # A sentence competes with the best one while it is this near to it: the built-in model, shown four, picks the right
 # one in 8 of 16 tries, so it is left only what the scores can't tell apart.
@@ -84,7 +86,7 @@ NOTHING_EN = "I have no memory of that."
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence, and its passage's score as a part of the best passage's."""
+    """A sentence, and what its passage's place among the hits is worth: 1 for the first."""
 
     text: str
     prior: float
@@ -100,7 +102,7 @@ class _Scored:
 
 
 class Quotes:
-    """Chooses sentences by meaning, shared words, the passage's score, and the kind of thing asked for."""
+    """Chooses sentences by meaning, shared words, the passage's place, and the kind of thing asked for."""
 
     def __init__(self, *, embedder: Embedder, words: WordSplitter) -> None:
         self._embedder = embedder
@@ -158,8 +160,8 @@ def _is_of_kind_asked(question: str, sentence: str) -> bool:
 def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
     """Each sentence of the hits once, questions and headings left out, best passages first."""
     found: dict[str, _Candidate] = {}
-    for hit in hits:
-        prior = hit.score / hits[0].score
+    for rank, hit in enumerate(hits):
+        prior = PRIOR_RANKS / (PRIOR_RANKS + rank)
         for turn in hit.passage.turns:
             # A long turn is spread over several passages; only this one's part of it was found.
             part = [sentence for sentence in sentences(turn.text) if sentence in hit.passage.text]
