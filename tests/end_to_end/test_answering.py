@@ -52,7 +52,7 @@ def test_the_exchange_is_on_disk_searchable_and_once_there_after_a_kill(fresh: R
     asked, answered = fresh.exchanges()
     assert (asked["role"], asked["text"]) == ("user", question)
     assert (answered["role"], answered["text"]) == ("assistant", answer.answer)
-    assert answered["citations"] == [each.passage_id for each in answer.citations]
+    assert {each.passage_id for each in answer.citations} <= set(answered["citations"])
     assert answered["identity_version"] == answer.identity_version
 
     fresh.start_ready()
