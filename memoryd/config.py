@@ -99,7 +99,7 @@ class Passages(Section):
 class Recall(Section):
     """How much is found and how much of it reaches the model."""
 
-    candidates: int = Field(default=200, ge=1, le=1000)
+    candidates: int = Field(default=100, ge=1, le=1000)
     passages: int = Field(default=8, ge=1, le=100)
     token_budget: int = Field(default=1200, ge=100)
     reranker: str = ""

@@ -19,7 +19,7 @@ NEAR_TIME = timedelta(days=2)
 # Candidates by words; what is below them is given no share.
 WORD_CANDIDATES = 1000
 # Candidates out of the time that the question names.
-TIME_CANDIDATES = 1000
+TIME_CANDIDATES = 300
 SHORT_TIME = timedelta(days=31)
 MOST_TIMES = 8
 
