@@ -23,7 +23,6 @@ from bench.scores import percentile
 PEOPLE = 6
 SEED_TURNS = 4000
 QUESTION_WORDS = 5
-NOTICED_SECONDS = 60.0
 
 
 def main() -> int:
@@ -56,11 +55,8 @@ def _measured(daemon: Daemon, count: int, seconds: float) -> dict[str, object]:
     # More than can be read in meanwhile: what is left is not waited for.
     write(daemon.memory, 40 * count, seed=1)
     with daemon.client() as client:
-        noticed = time.monotonic() + NOTICED_SECONDS
-        while not (before := client.status().counts).waiting_files:
-            if time.monotonic() > noticed:
-                raise DaemonError(f"The new files were not noticed.\n{daemon.log_tail()}")
-            time.sleep(0.1)
+        daemon.wait_reading()
+        before = client.status().counts
         reading = _crowd(daemon, questions, seconds)
         after = client.status().counts
     if not after.waiting_files:

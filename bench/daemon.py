@@ -204,6 +204,16 @@ class Daemon:
 
             self._wait(indexed, f"index {path}", READY_SECONDS, POLL_SECONDS)
 
+    def wait_reading(self) -> None:
+        """Waits until the daemon has noticed files that it has yet to read."""
+        with self.client() as client:
+            self._wait(
+                lambda: client.status().counts.waiting_files > 0,
+                "notice new files",
+                HEALTH_SECONDS,
+                POLL_SECONDS,
+            )
+
     def log_tail(self) -> str:
         """The last lines of the daemon's log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()

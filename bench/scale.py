@@ -22,7 +22,7 @@ from bench.machine import describe_machine
 from bench.scale_memory import DIMENSION, EMBEDDER, SHARED, ScaleMemory, read_pool
 from bench.scores import percentile
 from memoryd.korean import WordSplitter
-from memoryd.recall import Recall
+from memoryd.recall.recall import Recall
 from memoryd.testing import FakeEmbedder
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import random
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ PASSAGES_A_FILE = 1000
 PASSAGES_A_CONVERSATION = 20
 SENTENCES_A_TURN = (1, 3)
 UPSERTED_TOGETHER = 2000
+MOST_TRIES = 10
 SHORTEST, LONGEST = 12, 300
 BEGIN = datetime(2015, 1, 1, tzinfo=UTC)
 BETWEEN_PASSAGES = timedelta(minutes=5)
@@ -75,7 +76,7 @@ class Built:
 
     ledger_s: float = 0.0
     chroma_s: float = 0.0
-    passages: int = field(default=0)
+    passages: int = 0
 
 
 def read_pool(files: Sequence[Path], words: WordSplitter, *, most: int = 60_000) -> Pool:
@@ -201,14 +202,19 @@ class ScaleMemory:
 
     def _feed(self) -> None:
         begun = time.perf_counter()
+        failed = 0
         while rows := self.ledger.outbox.batch(EMBEDDER, UPSERTED_TOGETHER):
             vectors = np.stack([np.frombuffer(row.vector or b"", "<f4") for row in rows])
             try:
                 self.index.upsert(SHARED, [row.passage_id for row in rows], vectors)
             except IndexUnavailableError as error:
                 # A large index that is being written can be silent for longer than a search may wait.
+                failed += 1
+                if failed == MOST_TRIES:
+                    raise
                 sys.stderr.write(f"\n{error} Tried again.\n")
                 continue
+            failed = 0
             self.ledger.outbox.clear([row.seq for row in rows])
         self.built.chroma_s += time.perf_counter() - begun
 

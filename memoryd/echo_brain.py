@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.prompt import Prompt
     from memoryd.quotes import Quotes
-    from memoryd.recall import Hit, Recall
+    from memoryd.recall import Hit
+    from memoryd.recall.recall import Recall
     from memoryd.users import User
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
 from memoryd.mounts import network_file_system
 from memoryd.quotes import Quotes
-from memoryd.recall import Recall
+from memoryd.recall.recall import Recall
 from memoryd.recall.reranker import Reranker
 from memoryd.schedule import Schedule
 from memoryd.verify import Verifier

@@ -41,11 +41,15 @@ def _folded(syllable: int) -> int:
     return FIRST_SYLLABLE + parts[0] * VOWELS_AND_FINALS + parts[1] * FINALS + parts[2]
 
 
-FOLDED = {
-    syllable: folded
-    for syllable in range(FIRST_SYLLABLE, LAST_SYLLABLE + 1)
-    if (folded := _folded(syllable)) != syllable
-}
+class _Folding(dict[int, int]):
+    """Letter → its folded form, worked out where it is first met: all 11,172 syllables would delay every start."""
+
+    def __missing__(self, letter: int) -> int:
+        self[letter] = _folded(letter) if FIRST_SYLLABLE <= letter <= LAST_SYLLABLE else letter
+        return self[letter]
+
+
+FOLDED = _Folding()
 # Loanwords that are written with another vowel or another end, which no rule tells from Korean words.
 _LOANWORDS = """
     데이타 데이터    메세지 메시지    컨텐츠 콘텐츠    컨텐트 콘텐트    컨셉 콘셉    컨퍼런스 콘퍼런스    콘트롤 컨트롤

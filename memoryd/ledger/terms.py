@@ -70,7 +70,7 @@ class TermCounts:
             count = known.get(match) or _count(connection, match)
             if count >= COMMON:
                 known[match] = count
-            rarity = math.log(1 + (passages - count + 0.5) / (count + 0.5)) if count < passages else 0.01
+            rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             weight = 0.0 if SOUND.fullmatch(match) else COLUMNS[column] * rarity
             terms.append(Term(match, weight, count))
         return sorted(terms, key=lambda term: (not term.matches, term.matches))

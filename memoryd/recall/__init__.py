@@ -5,11 +5,13 @@
               └─ dates ─▶ what was said then ────────────────────────┘                (widened)
 
 `docs/recall.md` has the figures behind every weight.
+
+What does the finding, `memoryd.recall.recall`, is imported where it is used: the routes import this, and the port
+opens first.
 """
 
 from memoryd.recall.filter import Filter
 from memoryd.recall.hits import Found, Hit, Timings, Why
 from memoryd.recall.pack import pack, written
-from memoryd.recall.recall import Recall
 
-__all__ = ["Filter", "Found", "Hit", "Recall", "Timings", "Why", "pack", "written"]
+__all__ = ["Filter", "Found", "Hit", "Timings", "Why", "pack", "written"]

@@ -97,12 +97,12 @@ class Recall:
         only = only or Filter()
         vector = self._embedder.embed_query(query)
         clock.lap("embed")
-        spans = _few(named_times(query, now or self._now()))
         meant, degraded = self._by_meaning(vector, owners, max(self._candidates, 2 * k), only)
         clock.lap("vectors")
         words = EVERY if only.active else weights.WORD_CANDIDATES
         shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
         clock.lap("words")
+        spans = _few(named_times(query, now or self._now()))
         ranked = self._ranked(query, vector, owners, meant=meant, shares=shares, spans=spans, only=only)
         clock.lap("rank")
         depth = max(k, RERANKED) if self._reranker else k

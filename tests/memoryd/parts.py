@@ -13,7 +13,7 @@ import numpy as np
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
 from memoryd.ledger import Ledger, TurnRow
-from memoryd.recall import Recall
+from memoryd.recall.recall import Recall
 from memoryd.testing import FakeEmbedder, FakeVectorIndex
 from memoryd.users import Users
 

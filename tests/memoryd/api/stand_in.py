@@ -19,7 +19,7 @@ from memoryd.ingest import Ingest
 from memoryd.journal import Journal
 from memoryd.ledger import Ledger
 from memoryd.quotes import Quotes
-from memoryd.recall import Recall
+from memoryd.recall.recall import Recall
 from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
 from memoryd.users import Users
 from memoryd.verify import Verifier
