@@ -43,11 +43,11 @@ def assemble(
     Half a surrogate pair, which JSON can hold and UTF-8 can't, becomes U+FFFD.
     """
     conversation_id = _storable(conversation_id)
-    said = (one for one in utterances if one.text.strip())
+    said = (one for one in utterances if one.text and not one.text.isspace())
     taken: Counter[str] = Counter()
     turns = tuple(
         Turn(
-            id=_free(_storable(one.id or f"{conversation_id}:{index + 1}"), taken),
+            id=_free(_storable(one.id) if one.id else f"{conversation_id}:{index + 1}", taken),
             index=index,
             role=one.role,
             speaker=_storable(one.speaker or one.role.value),
@@ -68,9 +68,9 @@ def own_id(source: Source) -> str:
 def without_blank_edges(lines: list[str]) -> str:
     """The lines as one text, blank lines at both ends left out and nothing else changed."""
     start, end = 0, len(lines)
-    while start < end and not lines[start].strip():
+    while start < end and (not lines[start] or lines[start].isspace()):
         start += 1
-    while end > start and not lines[end - 1].strip():
+    while end > start and (not lines[end - 1] or lines[end - 1].isspace()):
         end -= 1
     return "\n".join(lines[start:end])
 

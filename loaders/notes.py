@@ -72,6 +72,8 @@ def _headings(lines: list[str], front: int) -> Iterator[_Heading]:
     """The headings after the front matter, those in code fences left out."""
     fence = ""
     for number, line in enumerate(lines[front:], start=front):
+        if not line:
+            continue
         mark = line.lstrip()[:3]
         if mark in _FENCES and fence in {"", mark}:
             fence = "" if fence else mark
@@ -106,6 +108,10 @@ def _paragraphs(lines: list[str], date: datetime | None) -> Iterator[Utterance]:
     size = 0
     paragraph: list[str] = []
     for line in [*lines, ""]:
+        if not line and not paragraph:
+            # One of many blank lines: it ends nothing.
+            group.append(line)
+            continue
         paragraph.append(line)
         if line.strip():
             continue
