@@ -14,7 +14,6 @@ the types of messages.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loaders.assemble import Utterance, assemble, own_id
@@ -118,7 +117,7 @@ def _with_replies(said: list[Utterance], messages: list[Record], name: str) -> I
     for one in said:
         answered = by_id.get(f"{name}:{answers.get(one.id or '')}")
         if answered and answered is not before and one.text and one.role is not Role.SYSTEM:
-            yield replace(one, text=f"{reply_note(answered.speaker, answered.text)}\n{one.text}")
+            yield one._replace(text=f"{reply_note(answered.speaker, answered.text)}\n{one.text}")
         else:
             yield one
         before = one

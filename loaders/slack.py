@@ -16,7 +16,7 @@ https://docs.slack.dev/messaging/formatting-message-text for `<…>` in their te
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loaders.archive import is_zip, zip_members
@@ -187,7 +187,7 @@ def _with_threads(said: list[Utterance], place: _Place, found: dict[str, Record]
         before, thread = thread, string(found.get(ts, {}).get("thread_ts")) or ts
         parent = by_id.get(f"{place.id}:{thread}")
         if one.text and parent is not None and thread not in {ts, before}:
-            yield replace(one, text=f"{reply_note(parent.speaker, parent.text)}\n{one.text}")
+            yield one._replace(text=f"{reply_note(parent.speaker, parent.text)}\n{one.text}")
         else:
             yield one
 

@@ -15,7 +15,6 @@ https://github.com/telegramdesktop/tdesktop).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -140,7 +139,7 @@ def _utterances(messages: list[Record], conversation_id: str) -> Iterator[Uttera
         answered = by_id.get(_number(message.get("reply_to_message_id")))
         if answered and answered is not before and utterance.text:
             note = reply_note(answered.speaker, answered.text)
-            yield replace(utterance, text=f"{note}\n{utterance.text}")
+            yield utterance._replace(text=f"{note}\n{utterance.text}")
         else:
             yield utterance
         before = utterance

@@ -120,7 +120,9 @@ def _labels(lines: list[str]) -> list[_Label]:
     ]
     if not beside:
         return []
-    return _chat_labels(beside, sum(1 for line in lines if line and not line.isspace())) or _known_pair(beside)
+    return _chat_labels(beside, sum(1 for line in lines if line and not line.isspace())) or _known_pair(
+        beside
+    )
 
 
 def _page_labels(alone: list[_Label]) -> list[_Label]:
