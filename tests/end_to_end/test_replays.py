@@ -30,7 +30,9 @@ def test_a_changed_manifest_gives_a_new_version_and_the_old_one_stays(shared: Ru
         changed = client.replay()
         new = client.identity()
         manifest.write_text(before, encoding="utf-8")
-        assert client.identity(old.version) == old
+        kept = client.identity(old.version)
+    # Which version each model holds moves on by itself, in spare steps.
+    assert kept.model_copy(update={"models": old.models}) == old
     assert changed.changed
     assert changed.digest != first.digest
     assert new.version == old.version + 1
