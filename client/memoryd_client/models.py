@@ -125,7 +125,10 @@ class Citation(Wire):
 
 
 class SearchTimings(Wire):
-    """Milliseconds of a search: question's vector, vector index, word index, ranking, cross-encoder, texts, all."""
+    """Milliseconds of a search: question's vector, vector index, word index, ranking, cross-encoder, texts, all.
+
+    The first two go on beside the third.
+    """
 
     embed_ms: float
     vectors_ms: float

@@ -128,8 +128,8 @@ def search(page: Page, found: SearchAnswer, *, explain: bool = False) -> None:
         dates = f"times heard: {', '.join(found.dates)} · " if found.dates else ""
         reranking = f", cross-encoder {took.rerank_ms:.1f}" if took.rerank_ms else ""
         page.say(
-            f"{dates}{took.total_ms:.1f} ms: question {took.embed_ms:.1f}, vectors {took.vectors_ms:.1f}, words "
-            f"{took.words_ms:.1f}, ranking {took.rank_ms:.1f}, texts {took.pack_ms:.1f}{reranking}",
+            f"{dates}{took.total_ms:.1f} ms: question {took.embed_ms:.1f}, vectors {took.vectors_ms:.1f}, beside "
+            f"them words {took.words_ms:.1f}; ranking {took.rank_ms:.1f}, texts {took.pack_ms:.1f}{reranking}",
             style="dim",
         )
 

@@ -131,13 +131,26 @@ MIGRATIONS = (
     DROP INDEX passages_by_conversation;
     CREATE INDEX files_by_owner ON files (owner);
     """,
+    # Rows of 1.5 kB in the inner pages of a tree WITHOUT ROWID made each vector a dozen pages deep.
+    """
+    CREATE TABLE by_number (
+        embedder TEXT NOT NULL,
+        key BLOB NOT NULL,
+        vector BLOB NOT NULL,
+        PRIMARY KEY (embedder, key)
+    );
+    INSERT INTO by_number SELECT * FROM vectors;
+    DROP TABLE vectors;
+    ALTER TABLE by_number RENAME TO vectors;
+    """,
 )
 
 
 # Tables by what their rows are ordered by, where that is no row number.
-WITHOUT_ROWID = {"settings": ("name",), "counters": ("name",), "vectors": ("embedder", "key")}
+WITHOUT_ROWID = {"settings": "name", "counters": "name"}
 TABLES = (
     *WITHOUT_ROWID,
+    "vectors",
     "files",
     "conversations",
     "turns",
@@ -422,11 +435,9 @@ def look_over(connection: sqlite3.Connection) -> None:
     if missing:
         raise LedgerDamagedError(f"The ledger is damaged: it has no table {', '.join(missing)}.")
     for table in TABLES:
-        order = "rowid" if table not in WITHOUT_ROWID else ", ".join(WITHOUT_ROWID[table])
+        order = WITHOUT_ROWID.get(table, "rowid")
         for direction in ("", " DESC"):
-            connection.execute(
-                f"SELECT * FROM {table} ORDER BY {order.replace(',', direction + ',')}{direction} LIMIT 1"
-            ).fetchone()
+            connection.execute(f"SELECT * FROM {table} ORDER BY {order}{direction} LIMIT 1").fetchone()
     connection.execute("SELECT rowid FROM lexical WHERE lexical MATCH 'x' LIMIT 1").fetchone()
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memoryd.ledger.files import TURN_COLUMNS, citations, turn_row
 from memoryd.ledger.rows import FoundPassage, Place
-from memoryd.ledger.terms import COLUMNS, TermCounts, affordable
+from memoryd.ledger.terms import COLUMNS, TermCounts, affordable, first_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -51,13 +51,14 @@ class PassageSearch:
             # Who sees everything needs no look at each match's owner, which costs as much as all the rest.
             sees_all = _all_owners(connection) <= set(owners)
             join = "" if sees_all else "JOIN passages p ON p.id = lexical.rowid"
-            whose = "" if sees_all else f"AND p.owner IN ({marks})"
+            whose = "AND lexical.rowid >= ?" if sees_all else f"AND p.owner IN ({marks})"
+            admitted = [first_row(chosen, self._counts.passages)] if sees_all else owners
             rows = connection.execute(
                 f"""SELECT {PLACE}, score FROM (
                         SELECT lexical.rowid, -bm25(lexical, {weights}) AS score FROM lexical {join}
                         WHERE lexical MATCH ? {whose} ORDER BY score DESC LIMIT ?) found
                     JOIN passages p ON p.id = found.rowid ORDER BY score DESC, p.id""",
-                [" OR ".join(term.match for term in chosen), *(() if sees_all else owners), k],
+                [" OR ".join(term.match for term in chosen), *admitted, k],
             ).fetchall()
         return [(_place(row), min(1.0, row["score"] / most)) for row in rows]
 

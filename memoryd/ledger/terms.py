@@ -21,10 +21,11 @@ COLUMNS = {"morphemes": 1.0, "bigrams": 0.5}
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
-# Passages that all the terms of a question match together, at most; one term is always taken.
-MOST_MATCHES = 10_000
-# Counting ends here: a term of so many passages is common, however many there are.
-MOST_COUNTED = 50_000
+# Passages that all the terms of a question match together, at most: bm25 takes three microseconds for each. One term
+# is always taken, of which then only the passages that came in last are looked at.
+MOST_MATCHES = 4000
+# Counting ends here; from how far it came in the memory the rest is reckoned.
+MOST_COUNTED = MOST_MATCHES + 1
 # From so many passages on a count is remembered, until the memory has grown by a tenth.
 COMMON = 1000
 GROWN = 1.1
@@ -40,7 +41,7 @@ class Term(NamedTuple):
         match: as FTS5 reads it.
         weight: how much it says: its column's weight times its inverse document frequency. 0 for the sound of a
             word that stands there itself: a passage that has it gains, and one that hasn't lacks nothing.
-        matches: passages that have it, counted up to `MOST_COUNTED`.
+        matches: passages that have it; beyond `MOST_COUNTED` about so many.
     """
 
     match: str
@@ -53,21 +54,24 @@ class TermCounts:
 
     Only of common terms it remembers how many, while the memory stays about as large: a word that is said for the first
     time must be found at once, and counting rare ones costs nothing.
+
+    Attributes:
+        passages: the last row number when it began to remember.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
-        self._passages = 0
+        self.passages = 0
 
     def of(self, connection: sqlite3.Connection, words: Words) -> list[Term]:
         """The terms of a question, rarest first; those that no passage has too, last."""
         passages = connection.execute("SELECT coalesce(max(id), 0) FROM passages").fetchone()[0]
-        if not self._passages <= passages <= self._passages * GROWN or len(self._known) > MOST_KNOWN:
-            self._known, self._passages = {}, passages
+        if not self.passages <= passages <= self.passages * GROWN or len(self._known) > MOST_KNOWN:
+            self._known, self.passages = {}, passages
         known = self._known
         terms = []
         for column, match in _matches(words):
-            count = known.get(match) or _count(connection, match)
+            count = known.get(match) or _count(connection, match, passages)
             if count >= COMMON:
                 known[match] = count
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
@@ -88,6 +92,12 @@ def affordable(terms: list[Term]) -> list[Term]:
     return chosen
 
 
+def first_row(terms: list[Term], passages: int) -> int:
+    """The row from which on these terms match about as many passages as may be looked at; 0 where all of them do."""
+    matches = sum(term.matches for term in terms)
+    return 0 if matches <= MOST_MATCHES else round(passages * (1 - MOST_MATCHES / matches))
+
+
 def _matches(words: Words) -> Iterator[tuple[str, str]]:
     """Each word once, in its column. Words hold no quotes, so none can escape."""
     pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.split())]
@@ -96,9 +106,9 @@ def _matches(words: Words) -> Iterator[tuple[str, str]]:
         yield column, f'{column}:"{word}"'
 
 
-def _count(connection: sqlite3.Connection, match: str) -> int:
-    counted = connection.execute(
-        "SELECT count(*) FROM (SELECT rowid FROM lexical WHERE lexical MATCH ? LIMIT ?)",
+def _count(connection: sqlite3.Connection, match: str, passages: int) -> int:
+    (counted, last) = connection.execute(
+        "SELECT count(*), max(rowid) FROM (SELECT rowid FROM lexical WHERE lexical MATCH ? LIMIT ?)",
         (match, MOST_COUNTED),
-    )
-    return int(counted.fetchone()[0])
+    ).fetchone()
+    return int(counted) if counted < MOST_COUNTED else max(MOST_COUNTED, MOST_COUNTED * passages // int(last))

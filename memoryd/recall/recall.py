@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memoryd.date_words import spans as named_times
 from memoryd.errors import IndexUnavailableError
@@ -95,15 +96,15 @@ class Recall:
         """
         clock = _Stopwatch()
         only = only or Filter()
-        vector = self._embedder.embed_query(query)
-        clock.lap("embed")
-        meant, degraded = self._by_meaning(vector, owners, max(self._candidates, 2 * k), only)
-        clock.lap("vectors")
-        words = EVERY if only.active else weights.WORD_CANDIDATES
-        shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
-        clock.lap("words")
-        spans = _few(named_times(query, now or self._now()))
-        ranked = self._ranked(query, vector, owners, meant=meant, shares=shares, spans=spans, only=only)
+        with ThreadPoolExecutor(1) as beside:
+            meaning = beside.submit(self._meaning, query, owners, max(self._candidates, 2 * k), only)
+            words = EVERY if only.active else weights.WORD_CANDIDATES
+            shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
+            spans = _few(named_times(query, now or self._now()))
+            clock.lap("words")
+            meant = meaning.result()
+        clock.skip()
+        ranked = self._ranked(query, meant, owners, shares=shares, spans=spans, only=only)
         clock.lap("rank")
         depth = max(k, RERANKED) if self._reranker else k
         hits = self._hits(ranked, owners, depth, only, telling=telling)
@@ -113,8 +114,8 @@ class Recall:
             clock.lap("rerank")
         return Found(
             hits=tuple(hits[:k]),
-            degraded=degraded,
-            timings=clock.timings(),
+            degraded=meant.degraded,
+            timings=clock.timings(embed=meant.embed_ms, vectors=meant.vectors_ms),
             dates=tuple(span.words for span in spans),
         )
 
@@ -132,6 +133,15 @@ class Recall:
         return Found(
             hits=tuple(telling[:count]), degraded=found.degraded, timings=found.timings, dates=found.dates
         )
+
+    def _meaning(self, query: str, owners: Sequence[str], count: int, only: Filter) -> _Meaning:
+        clock = _Stopwatch()
+        vector = self._embedder.embed_query(query)
+        clock.lap("embed")
+        found, degraded = self._by_meaning(vector, owners, count, only)
+        clock.lap("vectors")
+        took = clock.timings()
+        return _Meaning(vector, found, degraded, embed_ms=took.embed, vectors_ms=took.vectors)
 
     def _by_meaning(
         self, vector: NDArray[np.float32], owners: Sequence[str], count: int, only: Filter
@@ -156,10 +166,9 @@ class Recall:
     def _ranked(
         self,
         query: str,
-        vector: NDArray[np.float32],
+        meant: _Meaning,
         owners: Sequence[str],
         *,
-        meant: Sequence[tuple[str, float]],
         shares: Shares,
         spans: Sequence[Span],
         only: Filter,
@@ -167,12 +176,12 @@ class Recall:
         """All candidates in order, the newer of two on one subject before the older unless a cross-encoder decides."""
         search, vectors = self._ledger.search, self._ledger.vectors
         places = {place.row: place for place in self._other_places(owners, shares, spans, only)}
-        by_id = {place.passage_id: place for place in search.named([each for each, _ in meant], owners)}
+        by_id = {place.passage_id: place for place in search.named([each for each, _ in meant.found], owners)}
         places |= {place.row: place for place in by_id.values()}
-        known = [(by_id[each].row, cosine) for each, cosine in meant if each in by_id]
+        known = [(by_id[each].row, cosine) for each, cosine in meant.found if each in by_id]
         cosines = dict(known)
         unknown = [row for row in places if row not in cosines]
-        cosines |= vectors.cosines(self._embedder.id, unknown, vector)
+        cosines |= vectors.cosines(self._embedder.id, unknown, meant.vector)
         ranked = rank(
             places.values(),
             cosines=cosines,
@@ -228,11 +237,21 @@ class Recall:
         return hits
 
 
+class _Meaning(NamedTuple):
+    """Candidates by meaning: (passage id, cosine), best first; the question's unit vector, (d,) float32."""
+
+    vector: NDArray[np.float32]
+    found: Sequence[tuple[str, float]]
+    degraded: str | None
+    embed_ms: float
+    vectors_ms: float
+
+
 class _Stopwatch:
     """Milliseconds between laps."""
 
     def __init__(self) -> None:
-        self._since = time.perf_counter()
+        self._begun = self._since = time.perf_counter()
         self._laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
@@ -240,8 +259,13 @@ class _Stopwatch:
         self._laps[name] = (now - self._since) * 1000
         self._since = now
 
-    def timings(self) -> Timings:
-        return Timings(**self._laps)
+    def skip(self) -> None:
+        """What was since the last lap is no part of the next."""
+        self._since = time.perf_counter()
+
+    def timings(self, **beside: float) -> Timings:
+        """The laps, others that went on beside them, and all the time since the first."""
+        return Timings(**self._laps, **beside, total=(time.perf_counter() - self._begun) * 1000)
 
 
 def _few(spans: Sequence[Span]) -> list[Span]:

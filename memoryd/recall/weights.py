@@ -17,7 +17,7 @@ PERSON = 0.1
 NEAR_TIME = timedelta(days=2)
 
 # Candidates by words; what is below them is given no share.
-WORD_CANDIDATES = 1000
+WORD_CANDIDATES = 300
 # Candidates out of the time that the question names.
 TIME_CANDIDATES = 300
 SHORT_TIME = timedelta(days=31)

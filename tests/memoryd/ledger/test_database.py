@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +115,19 @@ def test_an_older_ledger_gets_what_it_lacks(file: Path, monkeypatch: pytest.Monk
     with opened.read() as connection:
         assert connection.execute("SELECT count(*) FROM later").fetchone()[0] == 0
         assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS) + 1
+    opened.close()
+
+
+def test_vectors_of_an_older_ledger_are_kept(file: Path) -> None:
+    vectors = [("e5", bytes([number]) * 32, bytes(1536)) for number in range(20)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as older:
+        older.executescript("".join(MIGRATIONS[:4]) + "PRAGMA user_version = 4;")
+        older.executemany("INSERT INTO vectors VALUES (?, ?, ?)", vectors)
+        older.commit()
+    opened = Database(file)
+    with opened.read() as connection:
+        assert [tuple(row) for row in connection.execute("SELECT * FROM vectors ORDER BY rowid")] == vectors
     opened.close()
 
 

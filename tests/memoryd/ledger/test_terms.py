@@ -6,7 +6,7 @@ import pytest
 
 from memoryd.korean import Words
 from memoryd.ledger import terms
-from memoryd.ledger.terms import Term, affordable
+from memoryd.ledger.terms import Term, TermCounts, affordable
 from tests.memoryd.ledger.made import passage_id, put
 
 if TYPE_CHECKING:
@@ -49,7 +49,25 @@ def test_a_common_word_finds_nothing_where_rarer_ones_fill_what_may_be_looked_at
     assert len(found(counted, "the cat tofu")) == 9
     monkeypatch.setattr(terms, "MOST_MATCHES", 5)
     assert len(found(counted, "the cat tofu")) == 3
-    assert len(found(counted, "the")) == 9
+
+
+def test_of_a_word_that_is_everywhere_the_last_passages_are_looked_at(
+    counted: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "MOST_MATCHES", 5)
+    last = [passage_id(f"day0315/{number}.txt", "the") for number in range(3, 9)]
+    assert sorted(found(counted, "the")) == sorted(last)
+
+
+def test_a_common_words_count_is_reckoned_from_where_counting_ended(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        put(ledger, f"day0315/{number}.txt", "the" if number % 2 else "a")
+    monkeypatch.setattr(terms, "MOST_COUNTED", 5)
+    with ledger._database.read() as connection:
+        (term,) = TermCounts().of(connection, Words("the", ""))
+    assert term.matches == 20
 
 
 def test_a_word_that_no_passage_has_lowers_every_share(counted: Ledger) -> None:
@@ -73,9 +91,9 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     looked_up: list[str] = []
     count = terms._count
 
-    def noted(connection: sqlite3.Connection, match: str) -> int:
+    def noted(connection: sqlite3.Connection, match: str, passages: int) -> int:
         looked_up.append(match)
-        return count(connection, match)
+        return count(connection, match, passages)
 
     monkeypatch.setattr(terms, "_count", noted)
     for _ in range(2):
