@@ -2,7 +2,9 @@
 
     data set ──▶ files in a fresh daemon's memory/ ──▶ indexed ──▶ /api/search a question ──▶ turns compared
 
-`python -m bench.recall --data FILE --kind locomo|longmemeval|korquad|ko_memory`; one JSON line comes last.
+`python -m bench.recall --data FILE --kind locomo|longmemeval|korquad|ko_memory`; one JSON line comes last. With
+`--ceiling` the figures come a second time, as the best order of the first 200 hits would have them: what no ranking of
+the same candidates can pass.
 """
 
 from __future__ import annotations
@@ -19,16 +21,19 @@ from typing import TYPE_CHECKING
 from bench.daemon import MODELS, Daemon, DaemonError
 from bench.datasets import KINDS, limit_questions, load_memories, write_memory
 from bench.machine import describe_machine
-from bench.scores import Answered, Hit, newest_before_stale, summarise, summarise_by_type
+from bench.scores import Answered, Hit, ideal, newest_before_stale, summarise, summarise_by_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.datasets import Memory
+    from bench.datasets import Memory, Question
+    from memoryd_client import Client
     from memoryd_client.models import Counts
 
 # Evidence counts among the first 20; more are asked for so that ten different sessions can be among them.
 HITS = 50
+# As many as a search gives: all candidates by meaning and by words.
+CANDIDATES = 200
 
 
 @dataclass(slots=True)
@@ -36,6 +41,7 @@ class Run:
     """What the daemon answered over all memories, and what it took."""
 
     answers: list[Answered] = field(default_factory=list)
+    ideal: list[Answered] = field(default_factory=list)
     ingest_s: float = 0.0
     passages: int = 0
     degraded: int = 0
@@ -54,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run()
     try:
         for memory in memories:
-            ask_daemon(memory, run, embedder=options.embedder)
+            ask_daemon(memory, run, embedder=options.embedder, ceiling=options.ceiling)
     except DaemonError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1
@@ -66,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     result |= figures(run.answers, by_type=by_type)
     result |= {"ingest_s": round(run.ingest_s, 1), "passages": run.passages, "degraded": run.degraded}
+    if options.ceiling:
+        result["ceiling"] = {"among": CANDIDATES} | figures(run.ideal, by_type=by_type)
     if options.baselines:
         result["baselines"] = {
             name: figures(answers, by_type=by_type) for name, answers in ask_baselines(memories).items()
@@ -77,8 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled") -> None:
+def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled", ceiling: bool = False) -> None:
     """Gives one memory to a fresh daemon, asks its questions and adds the answers to `run`.
+
+    Args:
+        ceiling: ask each for all its candidates too, and keep them in the best order.
 
     Raises:
         DaemonError: the daemon ended, refused a file or stands still.
@@ -97,15 +108,20 @@ def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled") -> None:
         _note(f"{memory.name}: asking {len(memory.questions)} questions")
         with daemon.client() as client:
             for question in memory.questions:
-                asked = time.perf_counter()
-                answer = client.search(question.text, k=HITS, now=question.asked_at)
-                milliseconds = (time.perf_counter() - asked) * 1000
-                run.degraded += answer.degraded is not None
-                hits = tuple(
-                    Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id)
-                    for hit in answer.hits
-                )
-                run.answers.append(Answered(question=question, hits=hits, milliseconds=milliseconds))
+                run.answers.append(_ask(client, question, HITS, run))
+                if ceiling:
+                    run.ideal.append(ideal(_ask(client, question, CANDIDATES, run)))
+
+
+def _ask(client: Client, question: Question, k: int, run: Run) -> Answered:
+    asked = time.perf_counter()
+    answer = client.search(question.text, k=k, now=question.asked_at)
+    milliseconds = (time.perf_counter() - asked) * 1000
+    run.degraded += answer.degraded is not None
+    hits = (
+        Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id) for hit in answer.hits
+    )
+    return Answered(question=question, hits=tuple(hits), milliseconds=milliseconds)
 
 
 def ask_baselines(memories: Sequence[Memory]) -> dict[str, list[Answered]]:
@@ -139,6 +155,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="ask this many questions, evenly spread over all")
     parser.add_argument("--embedder", default="bundled", help="the value of embedding.model (bundled)")
     parser.add_argument("--json-out", type=Path, help="write the JSON line to this file too")
+    parser.add_argument("--ceiling", action="store_true", help="show what the best order would score")
     parser.add_argument(
         "--no-baselines", dest="baselines", action="store_false", help="leave the baselines out"
     )

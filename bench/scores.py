@@ -6,7 +6,7 @@ Shares are percentages, means over questions. A question without evidence (nothi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ def summarise_by_type(answers: Sequence[Answered]) -> dict[str, dict[str, float]
     """The same figures for each type of question that has evidence."""
     types = sorted({answer.question.type for answer in answers if answer.question.evidence})
     return {kind: summarise([answer for answer in answers if answer.question.type == kind]) for kind in types}
+
+
+def ideal(answer: Answered) -> Answered:
+    """The same hits in the best order there is: each next one covers the most evidence that is not covered yet."""
+    question, left = answer.question, list(answer.hits)
+    wanted, ordered = set(question.evidence), list[Hit]()
+    while left and (best := max(left, key=lambda hit: len(wanted.intersection(hit.turns)))):
+        if not wanted.intersection(best.turns):
+            break
+        wanted.difference_update(best.turns)
+        ordered.append(best)
+        left.remove(best)
+    left.sort(key=lambda hit: hit.session not in question.sessions)
+    return replace(answer, hits=(*ordered, *left))
 
 
 def newest_before_stale(answers: Sequence[Answered]) -> float:

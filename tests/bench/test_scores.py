@@ -9,6 +9,7 @@ from bench.scores import (
     Answered,
     Hit,
     evidence_recall,
+    ideal,
     newest_before_stale,
     percentile,
     reciprocal_rank,
@@ -54,6 +55,15 @@ def test_several_hits_of_a_session_take_one_place_among_sessions() -> None:
 
 def test_a_question_may_need_several_sessions() -> None:
     assert session_recall(answered("a:9", evidence="a:1 c:1"), 5) == 0.5
+
+
+def test_the_best_order_takes_first_what_covers_most_then_what_is_left_of_the_right_sessions() -> None:
+    answer = answered("b:1", "c:9", "a:1", "a:1+a:2", "c:1", "d:1", evidence="a:1 a:2 c:1")
+    best = ideal(answer)
+    assert [hit.turns for hit in best.hits[:2]] == [("a:1", "a:2"), ("c:1",)]
+    assert [hit.session for hit in best.hits[2:]] == ["c", "a", "b", "d"]
+    assert evidence_recall(best, 2) == 1
+    assert evidence_recall(ideal(answered("b:1", evidence="a:1")), 1) == 0
 
 
 def test_reciprocal_rank_counts_from_the_first_hit_with_evidence() -> None:
