@@ -3,8 +3,7 @@
     data set ──▶ files in a fresh daemon's memory/ ──▶ indexed ──▶ /api/search a question ──▶ turns compared
 
 `python -m bench.recall --data FILE --kind locomo|longmemeval|korquad|ko_memory`; one JSON line comes last. With
-`--ceiling` the figures come a second time, as the best order of the first 200 hits would have them: what no ranking of
-the same candidates can pass.
+`--ceiling` come the figures that an oracle would reach which knows for each question how to weigh the parts of a score.
 """
 
 from __future__ import annotations
@@ -21,14 +20,21 @@ from typing import TYPE_CHECKING
 from bench.daemon import MODELS, Daemon, DaemonError
 from bench.datasets import KINDS, limit_questions, load_memories, write_memory
 from bench.machine import describe_machine
-from bench.scores import Answered, Hit, ideal, newest_before_stale, summarise, summarise_by_type
+from bench.scores import (
+    Answered,
+    Hit,
+    newest_before_stale,
+    oracle_fusion,
+    summarise,
+    summarise_by_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.datasets import Memory, Question
     from memoryd_client import Client
-    from memoryd_client.models import Counts
+    from memoryd_client.models import Counts, Why
 
 # Evidence counts among the first 20; more are asked for so that ten different sessions can be among them.
 HITS = 50
@@ -41,7 +47,7 @@ class Run:
     """What the daemon answered over all memories, and what it took."""
 
     answers: list[Answered] = field(default_factory=list)
-    ideal: list[Answered] = field(default_factory=list)
+    candidates: list[Answered] = field(default_factory=list)
     ingest_s: float = 0.0
     passages: int = 0
     degraded: int = 0
@@ -73,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result |= figures(run.answers, by_type=by_type)
     result |= {"ingest_s": round(run.ingest_s, 1), "passages": run.passages, "degraded": run.degraded}
     if options.ceiling:
-        result["ceiling"] = {"among": CANDIDATES} | figures(run.ideal, by_type=by_type)
+        result["ceiling"] = ceilings(run.candidates, by_type=by_type)
     if options.baselines:
         result["baselines"] = {
             name: figures(answers, by_type=by_type) for name, answers in ask_baselines(memories).items()
@@ -89,7 +95,7 @@ def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled", ceiling: 
     """Gives one memory to a fresh daemon, asks its questions and adds the answers to `run`.
 
     Args:
-        ceiling: ask each for all its candidates too, and keep them in the best order.
+        ceiling: ask each for all its candidates too.
 
     Raises:
         DaemonError: the daemon ended, refused a file or stands still.
@@ -110,18 +116,23 @@ def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled", ceiling: 
             for question in memory.questions:
                 run.answers.append(_ask(client, question, HITS, run))
                 if ceiling:
-                    run.ideal.append(ideal(_ask(client, question, CANDIDATES, run)))
+                    run.candidates.append(_ask(client, question, CANDIDATES, run, explain=True))
 
 
-def _ask(client: Client, question: Question, k: int, run: Run) -> Answered:
+def _ask(client: Client, question: Question, k: int, run: Run, *, explain: bool = False) -> Answered:
     asked = time.perf_counter()
-    answer = client.search(question.text, k=k, now=question.asked_at)
+    answer = client.search(question.text, k=k, now=question.asked_at, explain=explain)
     milliseconds = (time.perf_counter() - asked) * 1000
     run.degraded += answer.degraded is not None
     hits = (
-        Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id) for hit in answer.hits
+        Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id, parts=_parts(hit.why))
+        for hit in answer.hits
     )
     return Answered(question=question, hits=tuple(hits), milliseconds=milliseconds)
+
+
+def _parts(why: Why | None) -> tuple[float, ...]:
+    return (why.cosine, why.words, why.neighbours, why.time, why.person) if why else ()
 
 
 def ask_baselines(memories: Sequence[Memory]) -> dict[str, list[Answered]]:
@@ -144,6 +155,18 @@ def figures(answers: Sequence[Answered], *, by_type: bool) -> dict[str, object]:
     return whole
 
 
+def ceilings(candidates: Sequence[Answered], *, by_type: bool) -> dict[str, object]:
+    """What an oracle would score, over all questions and with `by_type` over each type of them."""
+    whole: dict[str, object] = dict(oracle_fusion(candidates))
+    if by_type:
+        types = sorted({answer.question.type for answer in candidates if answer.question.evidence})
+        whole["by_type"] = {
+            kind: oracle_fusion([answer for answer in candidates if answer.question.type == kind])
+            for kind in types
+        }
+    return whole
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.recall", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -155,7 +178,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="ask this many questions, evenly spread over all")
     parser.add_argument("--embedder", default="bundled", help="the value of embedding.model (bundled)")
     parser.add_argument("--json-out", type=Path, help="write the JSON line to this file too")
-    parser.add_argument("--ceiling", action="store_true", help="show what the best order would score")
+    parser.add_argument("--ceiling", action="store_true", help="also what an oracle would score")
     parser.add_argument(
         "--no-baselines", dest="baselines", action="store_false", help="leave the baselines out"
     )

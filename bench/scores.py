@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from operator import mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bench.datasets import Question
+
+# Weights that an oracle may choose among: of cosine, words, neighbours, time, person.
+FUSIONS = ((0.0, 1.0), (0.0, 0.2, 0.4, 0.8, 1.6, 3.2), (0.0, 0.5, 1.0), (0.0, 0.15, 0.3), (0.0, 0.1, 0.2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A passage that was found: the ids of its turns, and its conversation's id."""
+    """A passage that was found: the ids of its turns, its conversation's id, and the parts of its score."""
 
     turns: tuple[str, ...]
     session: str
+    parts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +62,32 @@ def summarise_by_type(answers: Sequence[Answered]) -> dict[str, dict[str, float]
     return {kind: summarise([answer for answer in answers if answer.question.type == kind]) for kind in types}
 
 
-def ideal(answer: Answered) -> Answered:
-    """The same hits in the best order there is: each next one covers the most evidence that is not covered yet."""
-    question, left = answer.question, list(answer.hits)
-    wanted, ordered = set(question.evidence), list[Hit]()
-    while left and (best := max(left, key=lambda hit: len(wanted.intersection(hit.turns)))):
-        if not wanted.intersection(best.turns):
-            break
-        wanted.difference_update(best.turns)
-        ordered.append(best)
-        left.remove(best)
-    left.sort(key=lambda hit: hit.session not in question.sessions)
-    return replace(answer, hits=(*ordered, *left))
+def oracle_fusion(answers: Sequence[Answered]) -> dict[str, float]:
+    """The figures if each question were ranked by the weights that are best for it: no weights for all can pass them.
+
+    The hits must be all candidates, with the parts of their scores.
+    """
+    wanted: dict[str, Callable[[Answered], float]] = {
+        "evidence_recall@5": partial(evidence_recall, k=5),
+        "evidence_recall@10": partial(evidence_recall, k=10),
+        "session_any@1": lambda answer: session_recall(answer, 1) > 0,
+        "session_any@5": lambda answer: session_recall(answer, 5) > 0,
+        "session_recall@10": partial(session_recall, k=10),
+    }
+    best: dict[str, list[float]] = {name: [] for name in wanted}
+    for answer in answers:
+        if answer.question.evidence:
+            orders = [_fused(answer, weights) for weights in product(*FUSIONS)]
+            for name, figure in wanted.items():
+                best[name].append(max(map(figure, orders)))
+    return {name: _percent(values) for name, values in best.items()}
+
+
+def _fused(answer: Answered, weights: Sequence[float]) -> Answered:
+    def score(hit: Hit) -> float:
+        return sum(map(mul, weights, hit.parts))
+
+    return replace(answer, hits=tuple(sorted(answer.hits, key=score, reverse=True)))
 
 
 def newest_before_stale(answers: Sequence[Answered]) -> float:

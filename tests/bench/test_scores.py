@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bench.datasets import Question
@@ -9,14 +12,17 @@ from bench.scores import (
     Answered,
     Hit,
     evidence_recall,
-    ideal,
     newest_before_stale,
+    oracle_fusion,
     percentile,
     reciprocal_rank,
     session_recall,
     summarise,
     summarise_by_type,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def answered(
@@ -57,13 +63,20 @@ def test_a_question_may_need_several_sessions() -> None:
     assert session_recall(answered("a:9", evidence="a:1 c:1"), 5) == 0.5
 
 
-def test_the_best_order_takes_first_what_covers_most_then_what_is_left_of_the_right_sessions() -> None:
-    answer = answered("b:1", "c:9", "a:1", "a:1+a:2", "c:1", "d:1", evidence="a:1 a:2 c:1")
-    best = ideal(answer)
-    assert [hit.turns for hit in best.hits[:2]] == [("a:1", "a:2"), ("c:1",)]
-    assert [hit.session for hit in best.hits[2:]] == ["c", "a", "b", "d"]
-    assert evidence_recall(best, 2) == 1
-    assert evidence_recall(ideal(answered("b:1", evidence="a:1")), 1) == 0
+def test_an_oracle_weighs_the_parts_of_each_question_as_is_best_for_it() -> None:
+    by_words = answered("b:1", "a:1", evidence="a:1")
+    by_meaning = answered("a:1", "b:1", evidence="a:1")
+    never = answered("b:1", "a:1", evidence="a:1")
+    parts = {"b:1": (0.9, 0.1, 0.0, 0.0, 1.0), "a:1": (0.2, 0.8, 0.0, 0.0, 1.0)}
+    nothing = dict.fromkeys(parts, (0.5, 0.5, 0.0, 0.0, 1.0))
+    asked = [_with_parts(by_words, parts), _with_parts(by_meaning, parts), _with_parts(never, nothing)]
+    found = oracle_fusion(asked)
+    assert found["session_any@1"] == 66.7
+    assert found["evidence_recall@5"] == 100
+
+
+def _with_parts(answer: Answered, parts: Mapping[str, tuple[float, ...]]) -> Answered:
+    return replace(answer, hits=tuple(replace(hit, parts=parts[hit.turns[0]]) for hit in answer.hits))
 
 
 def test_reciprocal_rank_counts_from_the_first_hit_with_evidence() -> None:
