@@ -85,7 +85,7 @@ def oracle_fusion(answers: Sequence[Answered]) -> dict[str, float]:
 
 def _fused(answer: Answered, weights: Sequence[float]) -> Answered:
     def score(hit: Hit) -> float:
-        return sum(map(mul, weights, hit.parts))
+        return math.fsum(map(mul, weights, hit.parts))
 
     return replace(answer, hits=tuple(sorted(answer.hits, key=score, reverse=True)))
 
