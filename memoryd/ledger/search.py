@@ -1,4 +1,4 @@
-"""Passages by their words (FTS5, bm25), by their ids, by their time and by what stands beside them."""
+"""Passages by their words (FTS5), by their ids, by their time and by what stands beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memoryd.ledger.files import TURN_COLUMNS, citations, turn_row
 from memoryd.ledger.rows import FoundPassage, Place
-from memoryd.ledger.terms import COLUMNS, TermCounts, affordable, first_row
+from memoryd.ledger.terms import TermCounts, shares
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     from memoryd.korean import Words
     from memoryd.ledger.database import Database
+    from memoryd.ledger.terms import Shares
 
 # SQLite takes at most 32,766 values in one statement.
 CHUNK = 1000
-# FTS5's bm25 gives a term at most its rarity times k1 + 1, and its k1 is 1.2.
-MOST_OF_A_TERM = 2.2
 PLACE = "p.id, p.passage_id, p.conversation, p.first, p.last, p.kind, p.time"
 PASSAGE = """
     SELECT p.*, c.conversation_id, f.path, f.day FROM passages p
@@ -34,33 +33,20 @@ class PassageSearch:
         self._database = database
         self._counts = TermCounts()
 
-    def lexical(self, words: Words, owners: Sequence[str], k: int) -> list[tuple[Place, float]]:
-        """Passages that share a word with the question, best first, with their share of it.
+    def lexical(self, words: Words, owners: Sequence[str], k: int) -> tuple[list[Place], Shares]:
+        """Passages that share a word with the question, k at most, best first; and the shares of all that do.
 
-        The share is bm25 as a part of the most that a passage could get which has every word of the question, those
-        that no passage has too: 0 to 1. Of a large memory only the rarest words are looked for.
+        Of a large memory only the rarest words are looked for. The shares are of everybody's passages.
         """
-        marks = ", ".join("?" * len(owners))
-        weights = ", ".join(str(weight) for weight in COLUMNS.values())
         with self._database.read() as connection:
-            terms = self._counts.of(connection, words)
-            chosen = affordable(terms)
-            if not chosen:
-                return []
-            most = MOST_OF_A_TERM * sum(term.weight for term in terms) or 1.0
             # Who sees everything needs no look at each match's owner, which costs as much as all the rest.
             sees_all = _all_owners(connection) <= set(owners)
-            join = "" if sees_all else "JOIN passages p ON p.id = lexical.rowid"
-            whose = "AND lexical.rowid >= ?" if sees_all else f"AND p.owner IN ({marks})"
-            admitted = [first_row(chosen, self._counts.passages)] if sees_all else owners
-            rows = connection.execute(
-                f"""SELECT {PLACE}, score FROM (
-                        SELECT lexical.rowid, -bm25(lexical, {weights}) AS score FROM lexical {join}
-                        WHERE lexical MATCH ? {whose} ORDER BY score DESC LIMIT ?) found
-                    JOIN passages p ON p.id = found.rowid ORDER BY score DESC, p.id""",
-                [" OR ".join(term.match for term in chosen), *admitted, k],
-            ).fetchall()
-        return [(_place(row), min(1.0, row["score"] / most)) for row in rows]
+            terms = self._counts.of(connection, words)
+            found = shares(connection, terms, passages=self._counts.passages if sees_all else None)
+            rows = found.best(k if sees_all else len(found.rows))
+            if not sees_all:
+                rows = _owned(connection, rows, owners)[:k]
+            return _places(connection, rows), found
 
     def named(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[Place]:
         """Where passages stand, in no order; those that are gone, or another's, are left out."""
@@ -138,6 +124,35 @@ class PassageSearch:
                 if row is not None and row["owner"] in owners:
                     found.append(_found(connection, row))
         return found
+
+
+def _owned(connection: sqlite3.Connection, rows: Sequence[int], owners: Sequence[str]) -> list[int]:
+    """Those of the rows that are theirs, in the same order."""
+    owned: set[int] = set()
+    whose = ", ".join("?" * len(owners))
+    for at in range(0, len(rows), CHUNK):
+        part = rows[at : at + CHUNK]
+        marks = ", ".join("?" * len(part))
+        owned.update(
+            row["id"]
+            for row in connection.execute(
+                f"""SELECT id FROM passages INDEXED BY passages_by_owner
+                    WHERE owner IN ({whose}) AND id IN ({marks})""",
+                [*owners, *part],
+            )
+        )
+    return [row for row in rows if row in owned]
+
+
+def _places(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Place]:
+    """Where passages stand, in the order of their rows."""
+    found: dict[int, Place] = {}
+    for at in range(0, len(rows), CHUNK):
+        part = rows[at : at + CHUNK]
+        marks = ", ".join("?" * len(part))
+        places = connection.execute(f"SELECT {PLACE} FROM passages p WHERE p.id IN ({marks})", part)
+        found |= {row["id"]: _place(row) for row in places}
+    return [found[row] for row in rows if row in found]
 
 
 def _all_owners(connection: sqlite3.Connection) -> set[str]:

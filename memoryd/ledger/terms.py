@@ -1,7 +1,10 @@
-"""The terms of a question for FTS5, rarest first, and how much each says.
+"""The words of a question in the lexical index: which passages have them, and how much each says.
 
-A common term ("그리고", "the") matches half of a large memory and tells nothing, yet FTS5 scores every passage that has
-it. So terms are taken from the rarest on until they match as many passages as may be looked at.
+question ─▶ terms ─▶ counted ─▶ the rarest, while they match few enough ─▶ their row numbers ─▶ a share for each row
+
+A common term ("그리고", "the") matches half of a large memory and tells nothing. FTS5 finds passages ten times as fast
+as it scores them, and they are too short for bm25's other parts (how often a word comes, how long the text is) to find
+more: docs/recall.md. Numpy is imported where it is used: the routes import the ledger, and the port opens first.
 """
 
 from __future__ import annotations
@@ -12,22 +15,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from memoryd.korean import Words
 
+# What a word says is the logarithm of one passage in how many has it, less the first of these: what every third passage
+# has says next to nothing. A small memory has no rare words; there a part of the logarithm is left.
+LESS, LEFT = 1.0, 0.1
 # Weights of the two columns: a bigram says less than a morpheme.
-COLUMNS = {"morphemes": 1.0, "bigrams": 0.5}
+COLUMNS = {"morphemes": 1.0, "bigrams": 0.3}
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
-# Passages that all the terms of a question match together, at most: bm25 takes three microseconds for each. One term
-# is always taken, of which then only the passages that came in last are looked at.
-MOST_MATCHES = 4000
-# Counting ends here; from how far it came in the memory the rest is reckoned.
-MOST_COUNTED = MOST_MATCHES + 1
-# From so many passages on a count is remembered, until the memory has grown by a tenth.
-COMMON = 1000
+# Passages that all the terms of a question match together, at most. One term is always taken, of which then only the
+# passages that came in last are looked at.
+MOST_MATCHES = 15_000
+# So many passages of a term are read when it is counted; if there are more, it is reckoned from how far they reach.
+FEW = 1000
+# How many passages have a common term is remembered until the memory has grown by a tenth.
 GROWN = 1.1
 MOST_KNOWN = 100_000
 # How a word sounds, in bare letters (`memoryd.transliteration`).
@@ -39,14 +47,39 @@ class Term(NamedTuple):
 
     Attributes:
         match: as FTS5 reads it.
-        weight: how much it says: its column's weight times its inverse document frequency. 0 for the sound of a
-            word that stands there itself: a passage that has it gains, and one that hasn't lacks nothing.
-        matches: passages that have it; beyond `MOST_COUNTED` about so many.
+        weight: how much it says: its column's weight times its inverse document frequency, less a little.
+        matches: passages that have it; of a common one about so many.
+        rows: their row numbers, (n,) int64, ascending; None of a common one.
     """
 
     match: str
     weight: float
     matches: int
+    rows: NDArray[np.int64] | None = None
+
+
+class Shares(NamedTuple):
+    """Passages that have words of a question: row numbers, (n,) int64, ascending, and their shares, (n,) float64."""
+
+    rows: NDArray[np.int64]
+    shares: NDArray[np.float64]
+
+    def of(self, row: int) -> float:
+        """A passage's share, 0 to 1."""
+        at = int(self.rows.searchsorted(row))
+        return float(self.shares[at]) if at < len(self.rows) and self.rows[at] == row else 0.0
+
+    def best(self, k: int) -> list[int]:
+        """The row numbers of the k largest shares, largest first; among equals those that came in last."""
+        rows, shares = self.rows[::-1], self.shares[::-1]
+        if k < len(rows):
+            # Sorting all of them would take longer than all the rest.
+            falling = -shares
+            falling.partition(k - 1)
+            enough = shares >= -falling[k - 1]
+            rows, shares = rows[enough], shares[enough]
+        found: list[int] = rows[(-shares).argsort(kind="stable")][:k].tolist()
+        return found
 
 
 class TermCounts:
@@ -71,16 +104,20 @@ class TermCounts:
         known = self._known
         terms = []
         for column, match in _matches(words):
-            count = known.get(match) or _count(connection, match, passages)
-            if count >= COMMON:
-                known[match] = count
+            rows, count = None, known.get(match, 0)
+            if not count:
+                rows = _rows(connection, match, most=FEW)
+                count = len(rows)
+                if count == FEW:
+                    known[match] = count = max(FEW, FEW * passages // int(rows[-1]))
+                    rows = None
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
-            weight = 0.0 if SOUND.fullmatch(match) else COLUMNS[column] * rarity
-            terms.append(Term(match, weight, count))
+            says = max(rarity - LESS, rarity * LEFT)
+            terms.append(Term(match, COLUMNS[column] * says, count, rows))
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
 
 
-def affordable(terms: list[Term]) -> list[Term]:
+def affordable(terms: Sequence[Term]) -> list[Term]:
     """The rarest terms that match no more passages together than may be looked at; one at least, if any matches."""
     chosen: list[Term] = []
     left = MOST_MATCHES
@@ -92,7 +129,30 @@ def affordable(terms: list[Term]) -> list[Term]:
     return chosen
 
 
-def first_row(terms: list[Term], passages: int) -> int:
+def shares(connection: sqlite3.Connection, terms: Sequence[Term], *, passages: int | None) -> Shares:
+    """Each passage's share of the question's words: how much its terms say of what all of them say, 0 to 1.
+
+    Terms that no passage has count among all. The sound of a word does not, for the word stands there itself: a passage
+    that has it gains, and one that hasn't lacks nothing.
+
+    Args:
+        terms: of a question, rarest first.
+        passages: the last row number; of a term that alone matches too many, only the last passages are then looked at.
+    """
+    import numpy as np
+
+    chosen = affordable(terms)
+    first = 0 if passages is None else _first_row(chosen, passages)
+    whole = sum(term.weight for term in terms if not SOUND.fullmatch(term.match)) or 1.0
+    parts = [_rows(connection, term.match, first) if term.rows is None else term.rows for term in chosen]
+    if not parts:
+        return Shares(np.empty(0, np.int64), np.empty(0))
+    rows, places = np.unique(np.concatenate(parts), return_inverse=True)
+    said = np.repeat([term.weight for term in chosen], [len(part) for part in parts])
+    return Shares(rows, np.minimum(np.bincount(places, said, len(rows)) / whole, 1.0))
+
+
+def _first_row(terms: Sequence[Term], passages: int) -> int:
     """The row from which on these terms match about as many passages as may be looked at; 0 where all of them do."""
     matches = sum(term.matches for term in terms)
     return 0 if matches <= MOST_MATCHES else round(passages * (1 - MOST_MATCHES / matches))
@@ -106,9 +166,16 @@ def _matches(words: Words) -> Iterator[tuple[str, str]]:
         yield column, f'{column}:"{word}"'
 
 
-def _count(connection: sqlite3.Connection, match: str, passages: int) -> int:
-    (counted, last) = connection.execute(
-        "SELECT count(*), max(rowid) FROM (SELECT rowid FROM lexical WHERE lexical MATCH ? LIMIT ?)",
-        (match, MOST_COUNTED),
+def _rows(connection: sqlite3.Connection, match: str, first: int = 0, most: int = -1) -> NDArray[np.int64]:
+    """Row numbers of the passages that match, ascending, from a first one on; (n,) int64.
+
+    They come as one text: a row of its own for each would take Python longer than FTS5 takes to find it.
+    """
+    import numpy as np
+
+    (numbers,) = connection.execute(
+        """SELECT group_concat(rowid) FROM
+               (SELECT rowid FROM lexical WHERE lexical MATCH ? AND rowid >= ? LIMIT ?)""",
+        (match, first, most),
     ).fetchone()
-    return int(counted) if counted < MOST_COUNTED else max(MOST_COUNTED, MOST_COUNTED * passages // int(last))
+    return np.fromstring(numbers or "", np.int64, sep=",")

@@ -11,7 +11,7 @@ from memoryd.recall import weights
 from memoryd.recall.hits import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from memoryd.date_words import Span
@@ -30,36 +30,29 @@ class Ranked:
     why: Why
 
 
-class Shares:
+class WordShares:
     """Each passage's share of the question's words, and its neighbours'.
 
     Args:
-        found: passages with their shares, best first.
+        best: the passages with the largest shares, best first; neighbours are looked for among these.
+        share: row → share, of any passage.
     """
 
-    def __init__(self, found: Sequence[tuple[Place, float]]) -> None:
-        self._found = found
-        self.ranks = {place.row: rank for rank, (place, _) in enumerate(found, 1)}
-        self._shares = {place.row: share for place, share in found}
+    def __init__(self, best: Sequence[Place], share: Callable[[int], float]) -> None:
+        self.best = best
+        self._share = share
+        self.ranks = {place.row: rank for rank, place in enumerate(best, 1)}
         self._conversations: dict[int, list[tuple[int, int, int, float]]] = {}
-        for place, share in found:
+        for place in best:
             if place.kind == Kind.SAID:
-                row = (place.first, place.row, place.last, share)
+                row = (place.first, place.row, place.last, share(place.row))
                 self._conversations.setdefault(place.conversation, []).append(row)
         for rows in self._conversations.values():
             rows.sort()
 
-    def best(self, count: int) -> list[Place]:
-        """The passages with the largest shares, their neighbours' counted as they are in the score."""
-        worth = {
-            place.row: (weights.WORDS * share + weights.NEIGHBOURS * self.beside(place), place)
-            for place, share in self._found
-        }
-        return [place for _, place in sorted(worth.values(), key=lambda pair: -pair[0])[:count]]
-
     def of(self, place: Place) -> float:
         """The passage's own share, 0 to 1."""
-        return self._shares.get(place.row, 0.0)
+        return self._share(place.row)
 
     def beside(self, place: Place) -> float:
         """The share of the better one of the exchanges just before it and just after it.
@@ -97,7 +90,7 @@ def rank(
     *,
     cosines: Mapping[int, float],
     meaning_ranks: Mapping[int, int],
-    shares: Shares,
+    shares: WordShares,
     spans: Sequence[Span],
 ) -> list[Ranked]:
     """Candidates, best first; equal scores keep the order of their ids.

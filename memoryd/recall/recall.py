@@ -15,7 +15,7 @@ from memoryd.recall import weights
 from memoryd.recall.filter import Filter
 from memoryd.recall.hits import Found, Hit, Timings
 from memoryd.recall.newer import DEPTH, asks_for_latest, newer_first
-from memoryd.recall.ranking import Shares, rank
+from memoryd.recall.ranking import WordShares, rank
 from memoryd.recall.reranker import DEPTH as RERANKED
 from memoryd.recall.widening import Widening
 
@@ -96,10 +96,10 @@ class Recall:
         """
         clock = _Stopwatch()
         only = only or Filter()
+        count = max(self._candidates, 2 * k)
         with ThreadPoolExecutor(1) as beside:
-            meaning = beside.submit(self._meaning, query, owners, max(self._candidates, 2 * k), only)
-            words = EVERY if only.active else weights.WORD_CANDIDATES
-            shares = Shares(self._ledger.search.lexical(self._words.words(query), owners, words))
+            meaning = beside.submit(self._meaning, query, owners, count, only)
+            shares = self._by_words(query, owners, EVERY if only.active else count)
             spans = _few(named_times(query, now or self._now()))
             clock.lap("words")
             meant = meaning.result()
@@ -133,6 +133,10 @@ class Recall:
         return Found(
             hits=tuple(telling[:count]), degraded=found.degraded, timings=found.timings, dates=found.dates
         )
+
+    def _by_words(self, query: str, owners: Sequence[str], count: int) -> WordShares:
+        best, shares = self._ledger.search.lexical(self._words.words(query), owners, count)
+        return WordShares(best, shares.of)
 
     def _meaning(self, query: str, owners: Sequence[str], count: int, only: Filter) -> _Meaning:
         clock = _Stopwatch()
@@ -169,7 +173,7 @@ class Recall:
         meant: _Meaning,
         owners: Sequence[str],
         *,
-        shares: Shares,
+        shares: WordShares,
         spans: Sequence[Span],
         only: Filter,
     ) -> list[Ranked]:
@@ -195,14 +199,14 @@ class Recall:
         return newer_first(ranked, first, latest=asks_for_latest(query))
 
     def _other_places(
-        self, owners: Sequence[str], shares: Shares, spans: Sequence[Span], only: Filter
+        self, owners: Sequence[str], shares: WordShares, spans: Sequence[Span], only: Filter
     ) -> Iterator[Place]:
         """Candidates that were not found by meaning: by the filter or else by words and by time."""
         said = self._ledger.search.said
         if only.active:
             yield from said(owners, EVERY, since=only.since, until=only.until, speaker=only.speaker)
             return
-        yield from shares.best(self._candidates)
+        yield from shares.best
         for span in spans:
             # Of a long time the first passages would be no better than any: what is near gains in the score anyhow.
             if span.until - span.since <= weights.SHORT_TIME:

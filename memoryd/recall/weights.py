@@ -6,9 +6,9 @@ from datetime import timedelta
 
 # A candidate's score is its cosine with the question plus these, each a part of 1:
 # the share of the question's words that it has,
-WORDS = 0.8
+WORDS = 0.42
 # that share of the better one of the exchanges beside it: one often names what the next one answers,
-NEIGHBOURS = 0.5
+NEIGHBOURS = 0.25
 # how near it is to the time that the question names,
 TIME = 0.15
 # and whether a person said it, alone or in an exchange, and not an assistant at length.
@@ -16,8 +16,6 @@ PERSON = 0.1
 # Outside of a named time, nearness falls to a third over the time's own length, but over this at least.
 NEAR_TIME = timedelta(days=2)
 
-# Candidates by words; what is below them is given no share.
-WORD_CANDIDATES = 300
 # Candidates out of the time that the question names.
 TIME_CANDIDATES = 300
 SHORT_TIME = timedelta(days=31)

@@ -35,7 +35,7 @@ ELSEWHERE = "day0316/other.txt"
 
 def found(ledger: Ledger, *morphemes: str, owners: Sequence[str] = SHARED) -> list[str]:
     """Ids of the passages that have one of these words."""
-    return [each.passage_id for each, _ in ledger.search.lexical(Words(" ".join(morphemes), ""), owners, 100)]
+    return [each.passage_id for each in ledger.search.lexical(Words(" ".join(morphemes), ""), owners, 100)[0]]
 
 
 def rows_of(ledger: Ledger) -> dict[str, int]:

@@ -44,7 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, splitter: WordSplitter) -> It
 
 def found(ledger: Ledger, words: Words, owners: Sequence[str] = SHARED) -> list[str]:
     names = {passage_id(PATH, text): name for name, text in MEMORIES.items()}
-    return [names[each.passage_id] for each, _ in ledger.search.lexical(words, owners, 10)]
+    return [names[each.passage_id] for each in ledger.search.lexical(words, owners, 10)[0]]
 
 
 # Words
@@ -78,16 +78,18 @@ def test_a_question_without_a_shared_word_finds_nothing(
 
 
 def test_scores_fall_and_more_shared_words_score_higher(full: Ledger, splitter: WordSplitter) -> None:
-    scored = full.search.lexical(splitter.words("보리 예방접종 4월 river"), SHARED, 10)
-    assert [score for _, score in scored] == sorted((score for _, score in scored), reverse=True)
-    assert scored[0][0].passage_id == passage_id(PATH, MEMORIES["vet"])
-    assert all(0 < score <= 1 for _, score in scored)
+    best, shares = full.search.lexical(splitter.words("보리 예방접종 4월 river"), SHARED, 10)
+    scores = [shares.of(place.row) for place in best]
+    assert scores == sorted(scores, reverse=True)
+    assert best[0].passage_id == passage_id(PATH, MEMORIES["vet"])
+    assert all(0 < score <= 1 for score in scores)
+    assert shares.of(best[-1].row + 1000) == 0.0
 
 
 def test_no_more_are_given_than_asked_for(full: Ledger, splitter: WordSplitter) -> None:
     every_one = splitter.words("역사 예방접종 runpod river cafe")
-    assert len(full.search.lexical(every_one, SHARED, 10)) == 5
-    assert len(full.search.lexical(every_one, SHARED, 2)) == 2
+    assert len(full.search.lexical(every_one, SHARED, 10)[0]) == 5
+    assert len(full.search.lexical(every_one, SHARED, 2)[0]) == 2
 
 
 def test_a_very_long_question_is_still_a_question(full: Ledger, splitter: WordSplitter) -> None:
@@ -129,7 +131,7 @@ def test_owners_are_kept_apart(ledger: Ledger) -> None:
     def seen(*owners: str) -> set[str]:
         return {
             each.passage_id.rpartition(" ")[2]
-            for each, _ in ledger.search.lexical(Words("bori", ""), owners, 10)
+            for each in ledger.search.lexical(Words("bori", ""), owners, 10)[0]
         }
 
     assert seen("") == {"shared"}

@@ -12,9 +12,13 @@ from tests.memoryd.ledger.made import passage_id, put
 if TYPE_CHECKING:
     import sqlite3
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from memoryd.ledger import Ledger
 
 SHARED = ("",)
+A = "day0315/a.txt"
 
 
 @pytest.fixture
@@ -27,7 +31,12 @@ def counted(ledger: Ledger) -> Ledger:
 
 
 def found(ledger: Ledger, words: str) -> list[str]:
-    return [place.passage_id for place, _ in ledger.search.lexical(Words(words, ""), SHARED, 100)]
+    return [place.passage_id for place in ledger.search.lexical(Words(words, ""), SHARED, 100)[0]]
+
+
+def best_share(ledger: Ledger, words: str) -> float:
+    (best,), shares = ledger.search.lexical(Words(words, ""), SHARED, 1)
+    return shares.of(best.row)
 
 
 def test_the_rarest_terms_come_first_and_those_of_no_passage_last() -> None:
@@ -55,6 +64,7 @@ def test_of_a_word_that_is_everywhere_the_last_passages_are_looked_at(
     counted: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terms, "MOST_MATCHES", 5)
+    monkeypatch.setattr(terms, "FEW", 3)
     last = [passage_id(f"day0315/{number}.txt", "the") for number in range(3, 9)]
     assert sorted(found(counted, "the")) == sorted(last)
 
@@ -64,16 +74,14 @@ def test_a_common_words_count_is_reckoned_from_where_counting_ended(
 ) -> None:
     for number in range(40):
         put(ledger, f"day0315/{number}.txt", "the" if number % 2 else "a")
-    monkeypatch.setattr(terms, "MOST_COUNTED", 5)
+    monkeypatch.setattr(terms, "FEW", 5)
     with ledger._database.read() as connection:
         (term,) = TermCounts().of(connection, Words("the", ""))
     assert term.matches == 20
 
 
 def test_a_word_that_no_passage_has_lowers_every_share(counted: Ledger) -> None:
-    (_, whole), *_ = counted.search.lexical(Words("tofu", ""), SHARED, 1)
-    (_, part), *_ = counted.search.lexical(Words("tofu zebra", ""), SHARED, 1)
-    assert 0 < part < whole <= 1
+    assert 0 < best_share(counted, "tofu zebra") < best_share(counted, "tofu") == 1
 
 
 def test_a_word_that_was_asked_for_before_it_was_said_is_found_once_it_is(ledger: Ledger) -> None:
@@ -87,15 +95,18 @@ def test_a_word_that_was_asked_for_before_it_was_said_is_found_once_it_is(ledger
 def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     counted: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terms, "COMMON", 3)
+    monkeypatch.setattr(terms, "FEW", 3)
     looked_up: list[str] = []
-    count = terms._count
+    rows = terms._rows
 
-    def noted(connection: sqlite3.Connection, match: str, passages: int) -> int:
-        looked_up.append(match)
-        return count(connection, match, passages)
+    def noted(
+        connection: sqlite3.Connection, match: str, first: int = 0, most: int = -1
+    ) -> NDArray[np.int64]:
+        if most > 0:
+            looked_up.append(match)
+        return rows(connection, match, first, most)
 
-    monkeypatch.setattr(terms, "_count", noted)
+    monkeypatch.setattr(terms, "_rows", noted)
     for _ in range(2):
         found(counted, "the tofu")
     assert looked_up == ['morphemes:"the"', 'morphemes:"tofu"', 'morphemes:"tofu"']
@@ -104,20 +115,30 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     assert looked_up[-1] == 'morphemes:"the"'
 
 
+def test_what_stands_in_nearly_every_passage_adds_next_to_nothing(ledger: Ledger) -> None:
+    for number in range(60):
+        put(ledger, f"day0315/{number}.txt", f"the {'tofu' if number % 10 == 0 else 'cat'}")
+    _, shares = ledger.search.lexical(Words("the tofu", ""), SHARED, 1)
+    ranked = sorted(shares.shares.tolist())
+    assert ranked[0] < 0.01
+    assert ranked[-6:] == [1.0] * 6
+
+
 def test_others_passages_take_no_place_of_ones_own(ledger: Ledger) -> None:
     for number in range(20):
         put(ledger, f"day0315/jihoon/{number}.txt", f"tofu {number}", owner="jihoon")
     put(ledger, "day0315/mina/a.txt", "a long talk about many things and tofu", owner="mina")
-    places = ledger.search.lexical(Words("tofu", ""), ["mina"], 5)
-    assert [place.passage_id for place, _ in places] == [
+    places, _ = ledger.search.lexical(Words("tofu", ""), ["mina"], 5)
+    assert [place.passage_id for place in places] == [
         passage_id("day0315/mina/a.txt", "a long talk about many things and tofu")
     ]
 
 
 def test_counts_follow_the_memory_as_it_grows(ledger: Ledger) -> None:
-    put(ledger, "day0315/a.txt", "cat")
-    (_, alone), *_ = ledger.search.lexical(Words("cat tofu", ""), SHARED, 1)
+    put(ledger, A, "cat")
+    alone = best_share(ledger, "cat tofu")
     for number in range(20):
         put(ledger, f"day0316/{number}.txt", "tofu house")
-    (_, later), *_ = ledger.search.lexical(Words("cat tofu", ""), SHARED, 1)
-    assert later > alone
+    (cat,) = ledger.search.named([passage_id(A, "cat")], SHARED)
+    _, shares = ledger.search.lexical(Words("cat tofu", ""), SHARED, 1)
+    assert shares.of(cat.row) > alone

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,15 +11,25 @@ from hypothesis import strategies as st
 from memoryd.date_words import Span
 from memoryd.passages import Kind
 from memoryd.recall import weights
-from memoryd.recall.ranking import Shares, nearness, rank, score
+from memoryd.recall.ranking import WordShares, nearness, rank, score
 from tests.memoryd.recall.hits import BEGIN, NOTHING, place
 
+if TYPE_CHECKING:
+    from memoryd.ledger import Place
+
 DAY = timedelta(days=1)
+
+
 MARCH_SECOND = Span(since=BEGIN + DAY, until=BEGIN + 2 * DAY, words="3월 2일")
 
 
+def shared(found: list[tuple[Place, float]]) -> WordShares:
+    by_row = {place.row: share for place, share in found}
+    return WordShares([place for place, _ in found], lambda row: by_row.get(row, 0.0))
+
+
 def test_a_share_is_the_passages_own_and_that_of_the_better_neighbour() -> None:
-    shares = Shares([(place(1), 0.5), (place(5), 0.3)])
+    shares = shared([(place(1), 0.5), (place(5), 0.3)])
     assert (shares.of(place(1)), shares.beside(place(1))) == (0.5, 0.0)
     assert (shares.of(place(2)), shares.beside(place(2))) == (0.0, 0.5)
     assert shares.beside(place(3)) == 0.5  # over a turn without words
@@ -27,27 +38,22 @@ def test_a_share_is_the_passages_own_and_that_of_the_better_neighbour() -> None:
 
 
 def test_neighbours_are_of_the_same_conversation() -> None:
-    shares = Shares([(place(1, conversation=7), 0.5)])
+    shares = shared([(place(1, conversation=7), 0.5)])
     assert shares.beside(place(2, conversation=8)) == 0.0
 
 
 def test_pieces_of_one_exchange_are_no_neighbours() -> None:
-    shares = Shares([(place(10, first=4), 0.4), (place(11, first=4), 0.2)])
+    shares = shared([(place(10, first=4), 0.4), (place(11, first=4), 0.2)])
     assert shares.beside(place(10, first=4)) == 0.0
     answer = place(12, first=5)._replace(kind=Kind.ANSWER)
     assert shares.beside(answer) == 0.0
-    assert Shares([(answer, 0.4)]).beside(place(11, first=4)) == 0.0
+    assert shared([(answer, 0.4)]).beside(place(11, first=4)) == 0.0
 
 
 def test_a_neighbour_is_seen_over_the_pieces_between() -> None:
     pieces = [place(row, first=row) for row in (2, 3)]
-    shares = Shares([(place(1), 0.9), (pieces[0]._replace(last=3), 0.2), (pieces[1], 0.7)])
+    shares = shared([(place(1), 0.9), (pieces[0]._replace(last=3), 0.2), (pieces[1], 0.7)])
     assert shares.beside(pieces[0]._replace(last=3)) == 0.9
-
-
-def test_the_best_shares_count_what_stands_beside() -> None:
-    shares = Shares([(place(1), 0.5), (place(9), 0.52), (place(2), 0.4)])
-    assert [each.row for each in shares.best(2)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_no_named_time_is_near_to_nothing() -> None:
 
 
 def test_the_score_is_the_weighted_sum_and_orders_the_candidates() -> None:
-    shares = Shares([(place(2), 0.5)])
+    shares = shared([(place(2), 0.5)])
     found = rank(
         [place(1, hours=30), place(2), place(8)],
         cosines={1: 0.4, 2: 0.4, 8: 0.9},
@@ -80,7 +86,7 @@ def test_the_score_is_the_weighted_sum_and_orders_the_candidates() -> None:
 
 
 def test_equal_scores_keep_the_order_of_ids() -> None:
-    found = rank([place(2), place(1)], cosines={}, meaning_ranks={}, shares=Shares([]), spans=[])
+    found = rank([place(2), place(1)], cosines={}, meaning_ranks={}, shares=shared([]), spans=[])
     assert [each.place.passage_id for each in found] == ["p1", "p2"]
 
 
@@ -94,6 +100,6 @@ def test_nothing_that_speaks_for_a_passage_lowers_it(
 
 def test_an_assistants_words_alone_weigh_less_than_a_persons() -> None:
     places = [place(1)._replace(kind=Kind.ANSWER), place(2)]
-    said = rank(places, cosines={1: 0.5, 2: 0.5}, meaning_ranks={}, shares=Shares([]), spans=[])
+    said = rank(places, cosines={1: 0.5, 2: 0.5}, meaning_ranks={}, shares=shared([]), spans=[])
     assert [each.place.row for each in said] == [2, 1]
     assert said[0].score - said[1].score == pytest.approx(weights.PERSON)
