@@ -142,7 +142,6 @@ MIGRATIONS = (
     INSERT INTO by_number SELECT * FROM vectors;
     DROP TABLE vectors;
     ALTER TABLE by_number RENAME TO vectors;
-    CREATE INDEX passages_by_owner ON passages (owner);
     """,
 )
 

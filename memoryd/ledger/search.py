@@ -136,9 +136,7 @@ def _owned(connection: sqlite3.Connection, rows: Sequence[int], owners: Sequence
         owned.update(
             row["id"]
             for row in connection.execute(
-                f"""SELECT id FROM passages INDEXED BY passages_by_owner
-                    WHERE owner IN ({whose}) AND id IN ({marks})""",
-                [*owners, *part],
+                f"SELECT id FROM passages WHERE id IN ({marks}) AND owner IN ({whose})", [*part, *owners]
             )
         )
     return [row for row in rows if row in owned]
