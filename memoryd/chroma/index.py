@@ -33,6 +33,9 @@ CALL_TIMEOUT_S = 20.0
 SERVER_TIMEOUT_S = 2.0
 # Two unit vectors of one text may differ by this much after Chroma's arithmetic.
 SAME_VECTOR = 1e-3
+# How many neighbours a search keeps in hand. Of the ten nearest among a million, Chroma's own 100 finds seven and 400
+# nine, which takes 11 ms instead of 7.5, while the words of the question are looked for.
+EF_SEARCH = 400
 # Ids, and vectors, that one call asks for.
 IDS_PAGE = 5000
 VECTORS_PAGE = 200
@@ -179,11 +182,16 @@ class ChromaIndex:
         collection = self._client.get_or_create_collection(
             f"{self._prefix}-{who}",
             embedding_function=None,
-            configuration={"hnsw": {"space": "cosine", "sync_threshold": self._sync_threshold}},
+            configuration={
+                "hnsw": {"space": "cosine", "sync_threshold": self._sync_threshold, "ef_search": EF_SEARCH}
+            },
         )
-        space = collection.configuration_json["hnsw"]["space"]
-        if space != "cosine":
-            raise IndexUnavailableError(f"The collection {collection.name} measures {space}, not cosine.")
+        hnsw = collection.configuration_json["hnsw"]
+        if hnsw["space"] != "cosine":
+            raise IndexUnavailableError(f"The collection {collection.name} measures {hnsw['space']}, not cosine.")
+        if hnsw["ef_search"] != EF_SEARCH:
+            # One of an earlier memoryd; Chroma heeds it from its next start on.
+            collection.modify(configuration={"hnsw": {"ef_search": EF_SEARCH}})
         return collection
 
     def _disconnect(self) -> None:

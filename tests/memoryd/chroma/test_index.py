@@ -190,6 +190,19 @@ def test_generations_and_embedders_never_mix(server: ChromaServer) -> None:
     assert open_index(server, generation=number, embedder="other").count("") == 0
 
 
+def test_an_index_of_an_earlier_memoryd_searches_as_widely_as_a_new_one(
+    server: ChromaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = next(NUMBERS)
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module, "EF_SEARCH", 100)
+        open_index(server, generation=generation).upsert("", ids(1), vectors(1))
+    for _ in range(2):
+        opened = open_index(server, generation=generation)
+        assert opened.count("") == 1
+    assert opened._collection("").configuration_json["hnsw"]["ef_search"] == index_module.EF_SEARCH
+
+
 def test_a_vector_of_another_length_is_an_error_of_ours(server: ChromaServer) -> None:
     index = open_index(server)
     index.upsert("", ["p_0"], vectors(1))
