@@ -32,9 +32,9 @@ MOST_LOOKED_UP = 256
 MOST_TERMS = 64
 # Passages that all the terms of a question match together, at most. One term is always taken, of which then only the
 # passages that came in last are looked at.
-MOST_MATCHES = 15_000
+MOST_MATCHES = 12_000
 # So many passages of a term are read when it is counted; if there are more, it is reckoned from how far they reach.
-FEW = 1000
+FEW = 2000
 # How many passages have a common term is remembered until the memory has grown by a tenth.
 GROWN = 1.1
 MOST_KNOWN = 100_000

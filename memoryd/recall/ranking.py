@@ -116,11 +116,10 @@ def rank(
 
 def score(why: Why) -> float:
     """The weighted sum."""
-    parts = (
-        (1.0, why.cosine),
-        (weights.WORDS, why.words),
-        (weights.NEIGHBOURS, why.neighbours),
-        (weights.TIME, why.time),
-        (weights.PERSON, why.person),
+    return (
+        why.cosine
+        + weights.WORDS * why.words
+        + weights.NEIGHBOURS * why.neighbours
+        + weights.TIME * why.time
+        + weights.PERSON * why.person
     )
-    return sum(weight * part for weight, part in parts)
