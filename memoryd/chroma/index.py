@@ -188,7 +188,9 @@ class ChromaIndex:
         )
         hnsw = collection.configuration_json["hnsw"]
         if hnsw["space"] != "cosine":
-            raise IndexUnavailableError(f"The collection {collection.name} measures {hnsw['space']}, not cosine.")
+            raise IndexUnavailableError(
+                f"The collection {collection.name} measures {hnsw['space']}, not cosine."
+            )
         if hnsw["ef_search"] != EF_SEARCH:
             # One of an earlier memoryd; Chroma heeds it from its next start on.
             collection.modify(configuration={"hnsw": {"ef_search": EF_SEARCH}})
