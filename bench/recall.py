@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 # Evidence counts among the first 20; more are asked for so that ten different sessions can be among them.
 HITS = 50
-# As many as a search gives: all candidates by meaning and by words.
+# As many as a search gives.
 CANDIDATES = 200
 
 
@@ -50,7 +50,6 @@ class Run:
     candidates: list[Answered] = field(default_factory=list)
     ingest_s: float = 0.0
     passages: int = 0
-    degraded: int = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "embedder": options.embedder,
     }
     result |= figures(run.answers, by_type=by_type)
-    result |= {"ingest_s": round(run.ingest_s, 1), "passages": run.passages, "degraded": run.degraded}
+    result |= {"ingest_s": round(run.ingest_s, 1), "passages": run.passages}
+    result["degraded"] = sum(answer.degraded for answer in run.answers)
     if options.ceiling:
         result["ceiling"] = ceilings(run.candidates, by_type=by_type)
     if options.baselines:
@@ -114,21 +114,21 @@ def ask_daemon(memory: Memory, run: Run, *, embedder: str = "bundled", ceiling: 
         _note(f"{memory.name}: asking {len(memory.questions)} questions")
         with daemon.client() as client:
             for question in memory.questions:
-                run.answers.append(_ask(client, question, HITS, run))
+                run.answers.append(_ask(client, question, HITS))
                 if ceiling:
-                    run.candidates.append(_ask(client, question, CANDIDATES, run, explain=True))
+                    run.candidates.append(_ask(client, question, CANDIDATES, explain=True))
 
 
-def _ask(client: Client, question: Question, k: int, run: Run, *, explain: bool = False) -> Answered:
+def _ask(client: Client, question: Question, k: int, *, explain: bool = False) -> Answered:
     asked = time.perf_counter()
     answer = client.search(question.text, k=k, now=question.asked_at, explain=explain)
     milliseconds = (time.perf_counter() - asked) * 1000
-    run.degraded += answer.degraded is not None
     hits = (
         Hit(turns=tuple(turn.id for turn in hit.turns), session=hit.conversation_id, parts=_parts(hit.why))
         for hit in answer.hits
     )
-    return Answered(question=question, hits=tuple(hits), milliseconds=milliseconds)
+    degraded = answer.degraded is not None
+    return Answered(question=question, hits=tuple(hits), milliseconds=milliseconds, degraded=degraded)
 
 
 def _parts(why: Why | None) -> tuple[float, ...]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 # Each waits for readers as long as a connection waits for anything.
 COMPACT_TRIES = 4
+# Free room that a migration may need, as a part of the file's size: what it writes anew, and the log of that.
+MIGRATION_ROOM = 2
+MIB = 2**20
 MIGRATIONS = (
     """
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -413,9 +417,34 @@ class Database:
             and self._writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'settings'").fetchone()
         ):
             raise LedgerDamagedError(f"The ledger {self.file} is damaged: its header has lost its version.")
+        if 0 < done < len(MIGRATIONS):
+            self._prepare_migration()
         for number, script in enumerate(MIGRATIONS[done:], start=done + 1):
-            self._writer.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+            try:
+                self._writer.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+            except sqlite3.IntegrityError as error:
+                # What was stored under a condition breaks it now.
+                raise LedgerDamagedError(f"The ledger {self.file} is damaged: {error}.") from error
             log.info("ledger: migration %d applied", number)
+
+    def _prepare_migration(self) -> None:
+        """A migration copies what the trees of the older ledger reach: they must be whole, and there must be room.
+
+        Raises:
+            LedgerDamagedError: they aren't.
+            StoreError: there is not.
+        """
+        size, free = self.file.stat().st_size, shutil.disk_usage(self.file.parent).free
+        if free < size * MIGRATION_ROOM:
+            raise StoreError(
+                f"The ledger {self.file} is of an older memoryd and must be rewritten once, which takes "
+                f"{size * MIGRATION_ROOM // MIB + 1:,} MiB of room; {free // MIB:,} MiB are free. Free some; memoryd "
+                "tries again by itself."
+            )
+        log.info("ledger: it is of an older memoryd and is rewritten, once; a large one takes minutes")
+        (verdict,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise LedgerDamagedError(f"The ledger {self.file} is damaged: {verdict}.")
 
 
 def look_over(connection: sqlite3.Connection) -> None:

@@ -39,13 +39,12 @@ class PassageSearch:
         Of a large memory only the rarest words are looked for. The shares are of everybody's passages.
         """
         with self._database.read() as connection:
-            # Who sees everything needs no look at each match's owner, which costs as much as all the rest.
-            sees_all = _all_owners(connection) <= set(owners)
-            terms = self._counts.of(connection, words)
-            found = shares(connection, terms, passages=self._counts.passages if sees_all else None)
-            rows = found.best(k if sees_all else len(found.rows))
-            if not sees_all:
-                rows = _owned(connection, rows, owners)[:k]
+            found = shares(connection, self._counts.of(connection, words))
+            # Who sees everything needs no look at each match's owner.
+            if _all_owners(connection) <= set(owners):
+                rows = found.best(k)
+            else:
+                rows = _owned(connection, found.best(len(found.rows)), owners, k)
             return _places(connection, rows), found
 
     def named(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[Place]:
@@ -126,20 +125,23 @@ class PassageSearch:
         return found
 
 
-def _owned(connection: sqlite3.Connection, rows: Sequence[int], owners: Sequence[str]) -> list[int]:
-    """Those of the rows that are theirs, in the same order."""
-    owned: set[int] = set()
+def _owned(connection: sqlite3.Connection, rows: Sequence[int], owners: Sequence[str], k: int) -> list[int]:
+    """The first k of the rows that are theirs."""
+    found: list[int] = []
     whose = ", ".join("?" * len(owners))
     for at in range(0, len(rows), CHUNK):
+        if len(found) >= k:
+            break
         part = rows[at : at + CHUNK]
         marks = ", ".join("?" * len(part))
-        owned.update(
+        theirs = {
             row["id"]
             for row in connection.execute(
                 f"SELECT id FROM passages WHERE id IN ({marks}) AND owner IN ({whose})", [*part, *owners]
             )
-        )
-    return [row for row in rows if row in owned]
+        }
+        found += [row for row in part if row in theirs]
+    return found[:k]
 
 
 def _places(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Place]:

@@ -2,7 +2,7 @@
 
 question ─▶ terms ─▶ counted ─▶ the rarest, while they match few enough ─▶ their row numbers ─▶ a share for each row
 
-A common term ("그리고", "the") matches half of a large memory and tells nothing. FTS5 finds passages ten times as fast
+A common term ("그리고", "the") matches half of a large memory and tells nothing. FTS5 finds passages many times as fast
 as it scores them, and they are too short for bm25's other parts (how often a word comes, how long the text is) to find
 more: docs/recall.md. Numpy is imported where it is used: the routes import the ledger, and the port opens first.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -30,14 +31,18 @@ COLUMNS = {"morphemes": 1.0, "bigrams": 0.3}
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
-# Passages that all the terms of a question match together, at most. One term is always taken, of which then only the
-# passages that came in last are looked at.
+# Passages that all the terms of a question match together, at most. The rarest is always taken; where that one alone
+# matches more, the passages that came in last are looked at, so many of them.
 MOST_MATCHES = 12_000
-# So many passages of a term are read when it is counted; if there are more, it is reckoned from how far they reach.
+MOST_OF_ONE = 100_000
+# Of a term that fewer passages have, they are read when it is counted.
 FEW = 2000
-# How many passages have a common term is remembered until the memory has grown by a tenth.
+# How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
+# for ten minutes at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
+REMEMBERED_S = 600.0
 MOST_KNOWN = 100_000
+QUOTE = '"'
 # How a word sounds, in bare letters (`memoryd.transliteration`).
 SOUND = re.compile(r'bigrams:"[ㄱ-ㅣ]+"')
 
@@ -48,8 +53,8 @@ class Term(NamedTuple):
     Attributes:
         match: as FTS5 reads it.
         weight: how much it says: its column's weight times its inverse document frequency, less a little.
-        matches: passages that have it; of a common one about so many.
-        rows: their row numbers, (n,) int64, ascending; None of a common one.
+        matches: passages that have it.
+        rows: their row numbers, (n,) int64; None of a common one.
     """
 
     match: str
@@ -86,21 +91,18 @@ class TermCounts:
     """Counts the passages that have a term.
 
     Only of common terms it remembers how many, while the memory stays about as large: a word that is said for the first
-    time must be found at once, and counting rare ones costs nothing.
-
-    Attributes:
-        passages: the last row number when it began to remember.
+    time must be found at once, and counting rare ones takes little.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
-        self.passages = 0
+        self._passages = 0
+        self._last_row = 0
+        self._since = -math.inf
 
     def of(self, connection: sqlite3.Connection, words: Words) -> list[Term]:
         """The terms of a question, rarest first; those that no passage has too, last."""
-        passages = connection.execute("SELECT coalesce(max(id), 0) FROM passages").fetchone()[0]
-        if not self.passages <= passages <= self.passages * GROWN or len(self._known) > MOST_KNOWN:
-            self._known, self.passages = {}, passages
+        passages = self._passages_now(connection)
         known = self._known
         terms = []
         for column, match in _matches(words):
@@ -109,12 +111,23 @@ class TermCounts:
                 rows = _rows(connection, match, most=FEW)
                 count = len(rows)
                 if count == FEW:
-                    known[match] = count = max(FEW, FEW * passages // int(rows[-1]))
+                    known[match] = count = _count(connection, match)
                     rows = None
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
             terms.append(Term(match, COLUMNS[column] * says, count, rows))
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
+
+    def _passages_now(self, connection: sqlite3.Connection) -> int:
+        """How many passages there are; forgets the counts where they may no longer hold."""
+        last = connection.execute("SELECT coalesce(max(id), 0) FROM passages").fetchone()[0]
+        added, now = last - self._last_row, time.monotonic()
+        grown = self._passages + added > self._passages * GROWN
+        if added < 0 or grown or now - self._since > REMEMBERED_S or len(self._known) > MOST_KNOWN:
+            self._passages = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
+            self._known, self._last_row, self._since = {}, last, now
+            return self._passages
+        return self._passages + int(added)
 
 
 def affordable(terms: Sequence[Term]) -> list[Term]:
@@ -129,7 +142,7 @@ def affordable(terms: Sequence[Term]) -> list[Term]:
     return chosen
 
 
-def shares(connection: sqlite3.Connection, terms: Sequence[Term], *, passages: int | None) -> Shares:
+def shares(connection: sqlite3.Connection, terms: Sequence[Term]) -> Shares:
     """Each passage's share of the question's words: how much its terms say of what all of them say, 0 to 1.
 
     Terms that no passage has count among all. The sound of a word does not, for the word stands there itself: a passage
@@ -137,14 +150,14 @@ def shares(connection: sqlite3.Connection, terms: Sequence[Term], *, passages: i
 
     Args:
         terms: of a question, rarest first.
-        passages: the last row number; of a term that alone matches too many, only the last passages are then looked at.
     """
     import numpy as np
 
     chosen = affordable(terms)
-    first = 0 if passages is None else _first_row(chosen, passages)
     whole = sum(term.weight for term in terms if not SOUND.fullmatch(term.match)) or 1.0
-    parts = [_rows(connection, term.match, first) if term.rows is None else term.rows for term in chosen]
+    parts = [
+        _rows(connection, term.match, MOST_OF_ONE) if term.rows is None else term.rows for term in chosen
+    ]
     if not parts:
         return Shares(np.empty(0, np.int64), np.empty(0))
     rows, places = np.unique(np.concatenate(parts), return_inverse=True)
@@ -152,22 +165,16 @@ def shares(connection: sqlite3.Connection, terms: Sequence[Term], *, passages: i
     return Shares(rows, np.minimum(np.bincount(places, said, len(rows)) / whole, 1.0))
 
 
-def _first_row(terms: Sequence[Term], passages: int) -> int:
-    """The row from which on these terms match about as many passages as may be looked at; 0 where all of them do."""
-    matches = sum(term.matches for term in terms)
-    return 0 if matches <= MOST_MATCHES else round(passages * (1 - MOST_MATCHES / matches))
-
-
 def _matches(words: Words) -> Iterator[tuple[str, str]]:
-    """Each word once, in its column. Words hold no quotes, so none can escape."""
-    pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.split())]
-    pairs += [("bigrams", pair) for pair in dict.fromkeys(words.bigrams.split())]
+    """Each word once, in its column, as FTS5 reads a string: with its quotes doubled. It ends at a NUL."""
+    pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.replace("\0", " ").split())]
+    pairs += [("bigrams", pair) for pair in dict.fromkeys(words.bigrams.replace("\0", " ").split())]
     for column, word in pairs[:MOST_LOOKED_UP]:
-        yield column, f'{column}:"{word}"'
+        yield column, f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
 
 
-def _rows(connection: sqlite3.Connection, match: str, first: int = 0, most: int = -1) -> NDArray[np.int64]:
-    """Row numbers of the passages that match, ascending, from a first one on; (n,) int64.
+def _rows(connection: sqlite3.Connection, match: str, most: int) -> NDArray[np.int64]:
+    """Row numbers of the passages that match, (n,) int64; of more than `most` those that came in last.
 
     They come as one text: a row of its own for each would take Python longer than FTS5 takes to find it.
     """
@@ -175,7 +182,12 @@ def _rows(connection: sqlite3.Connection, match: str, first: int = 0, most: int 
 
     (numbers,) = connection.execute(
         """SELECT group_concat(rowid) FROM
-               (SELECT rowid FROM lexical WHERE lexical MATCH ? AND rowid >= ? LIMIT ?)""",
-        (match, first, most),
+               (SELECT rowid FROM lexical WHERE lexical MATCH ? ORDER BY rowid DESC LIMIT ?)""",
+        (match, most),
     ).fetchone()
     return np.fromstring(numbers or "", np.int64, sep=",")
+
+
+def _count(connection: sqlite3.Connection, match: str) -> int:
+    counted = connection.execute("SELECT count(*) FROM lexical WHERE lexical MATCH ?", (match,)).fetchone()
+    return int(counted[0])

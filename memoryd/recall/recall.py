@@ -96,10 +96,10 @@ class Recall:
         """
         clock = _Stopwatch()
         only = only or Filter()
-        count = max(self._candidates, 2 * k)
         with ThreadPoolExecutor(1) as beside:
-            meaning = beside.submit(self._meaning, query, owners, count, only)
-            shares = self._by_words(query, owners, EVERY if only.active else count)
+            meaning = beside.submit(self._meaning, query, owners, max(self._candidates, 2 * k), only)
+            # Not more for a larger k: neighbours are seen among these, and a score must not hang on how many are asked.
+            shares = self._by_words(query, owners, EVERY if only.active else self._candidates)
             spans = _few(named_times(query, now or self._now()))
             clock.lap("words")
             meant = meaning.result()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,17 +120,49 @@ def test_an_older_ledger_gets_what_it_lacks(file: Path, monkeypatch: pytest.Monk
     opened.close()
 
 
-def test_vectors_of_an_older_ledger_are_kept(file: Path) -> None:
-    vectors = [("e5", bytes([number]) * 32, bytes(1536)) for number in range(20)]
+def older(file: Path, number: int = 20) -> list[tuple[str, bytes, bytes]]:
+    """Makes a ledger of the version before vectors had row numbers; returns its vectors."""
+    vectors = [("e5", hashlib.sha256(bytes([at])).digest(), bytes([at]) * 1536) for at in range(number)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(file)) as older:
-        older.executescript("".join(MIGRATIONS[:4]) + "PRAGMA user_version = 4;")
-        older.executemany("INSERT INTO vectors VALUES (?, ?, ?)", vectors)
-        older.commit()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript("".join(MIGRATIONS[:4]) + "PRAGMA user_version = 4;")
+        connection.executemany("INSERT INTO vectors VALUES (?, ?, ?)", vectors)
+        connection.commit()
+    return sorted(vectors)
+
+
+def test_vectors_of_an_older_ledger_are_kept(file: Path) -> None:
+    vectors = older(file)
     opened = Database(file)
     with opened.read() as connection:
-        assert [tuple(row) for row in connection.execute("SELECT * FROM vectors ORDER BY rowid")] == vectors
+        assert [tuple(row) for row in connection.execute("SELECT * FROM vectors ORDER BY key")] == vectors
     opened.close()
+
+
+def test_an_older_ledger_that_is_torn_is_damaged_and_not_rewritten(file: Path) -> None:
+    older(file, number=200)
+    content = bytearray(file.read_bytes())
+    # A leaf of the tree of vectors: its rows grow from the page's end.
+    leaf = next(
+        at for at in range(0, len(content), 4096) if content[at] == 10 and b"e5" in content[at : at + 4096]
+    )
+    content[leaf + 2048 : leaf + 4096] = bytes(2048)
+    file.write_bytes(content)
+    with pytest.raises(LedgerDamagedError, match="damaged"):
+        Database(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 4
+
+
+def test_an_older_ledger_without_room_to_rewrite_it_says_how_much_it_takes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(file)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+        with pytest.raises(StoreError, match=r"takes 1 MiB of room; 0 MiB are free\. Free some"):
+            Database(file)
+    Database(file).close()
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from memoryd.korean import Words
 from memoryd.ledger import terms
-from memoryd.ledger.terms import Term, TermCounts, affordable
+from memoryd.ledger.terms import COLUMNS, Term, TermCounts, affordable
 from tests.memoryd.ledger.made import passage_id, put
 
 if TYPE_CHECKING:
@@ -64,20 +65,80 @@ def test_of_a_word_that_is_everywhere_the_last_passages_are_looked_at(
     counted: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terms, "MOST_MATCHES", 5)
+    monkeypatch.setattr(terms, "MOST_OF_ONE", 5)
     monkeypatch.setattr(terms, "FEW", 3)
-    last = [passage_id(f"day0315/{number}.txt", "the") for number in range(3, 9)]
+    last = [passage_id(f"day0315/{number}.txt", "the") for number in range(4, 9)]
     assert sorted(found(counted, "the")) == sorted(last)
 
 
-def test_a_common_words_count_is_reckoned_from_where_counting_ended(
+def test_a_word_that_only_early_passages_have_is_counted_and_found(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(terms, "FEW", 3)
+    monkeypatch.setattr(terms, "MOST_MATCHES", 30)
     for number in range(40):
-        put(ledger, f"day0315/{number}.txt", "the" if number % 2 else "a")
-    monkeypatch.setattr(terms, "FEW", 5)
+        put(ledger, f"day0315/{number:02d}.txt", "runpod" if number < 10 else "tofu")
+    with ledger._database.read() as connection:
+        (term,) = TermCounts().of(connection, Words("runpod", ""))
+    assert term.matches == 10
+    assert len(found(ledger, "runpod")) == 10
+
+
+def test_a_remembered_count_is_counted_again_after_a_while(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "FEW", 3)
+    monkeypatch.setattr(terms, "MOST_MATCHES", 6)
+    for number in range(10):
+        put(ledger, f"day0315/{number}.txt", "cat roomba", f"other {number}")
+    put(ledger, "day0316/last.txt", "last cat")
+    assert len(found(ledger, "last roomba")) == 1
+    for number in range(8):
+        ledger.files.remove(f"day0315/{number}.txt")
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + terms.REMEMBERED_S)
+    assert len(found(ledger, "last roomba")) == 3
+
+
+def test_gaps_between_row_numbers_make_no_word_rarer(ledger: Ledger) -> None:
+    for number in range(40):
+        put(ledger, "day0315/a.txt", f"the {number}")
+        put(ledger, "day0315/b.txt", f"the {number}")
     with ledger._database.read() as connection:
         (term,) = TermCounts().of(connection, Words("the", ""))
-    assert term.matches == 20
+    assert term.matches == 2
+    assert term.weight < 0.1
+
+
+@pytest.mark.parametrize("word", ['"', '\u200b"', 'a"b', 'tofu"', "\0", "to\0fu", "tofu\0"])
+def test_no_word_ends_the_string_that_it_stands_in(ledger: Ledger, word: str) -> None:
+    put(ledger, "day0315/a.txt", "tofu")
+    assert len(found(ledger, word)) <= 1
+
+
+def test_among_equals_those_that_came_in_last_come_first(counted: Ledger) -> None:
+    assert found(counted, "cat")[:2] == [
+        passage_id("day0315/2.txt", "the cat"),
+        passage_id("day0315/1.txt", "the cat"),
+    ]
+
+
+def test_a_bigram_says_less_than_a_word(ledger: Ledger) -> None:
+    for number in range(20):
+        put(ledger, f"day0315/{number}.txt", f"note {number}")
+    put(ledger, "day0316/a.txt", "tofu")
+    put(ledger, "day0316/b.txt", "운동")
+    _, shares = ledger.search.lexical(Words("tofu", "운동"), SHARED, 2)
+    less = COLUMNS["bigrams"]
+    assert sorted(shares.shares.tolist()) == pytest.approx([less / (1 + less), 1 / (1 + less)])
+    assert less < 1
+
+
+def test_a_passage_without_the_sound_of_a_word_lacks_nothing(ledger: Ledger) -> None:
+    put(ledger, "day0315/a.txt", "runpod")
+    assert best_share(ledger, "runpod") == 1.0
+    (_,), shares = ledger.search.lexical(Words("runpod", "ㄹㄴㅍㄷ"), SHARED, 1)
+    assert shares.shares.tolist() == [1.0]
 
 
 def test_a_word_that_no_passage_has_lowers_every_share(counted: Ledger) -> None:
@@ -99,12 +160,10 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     looked_up: list[str] = []
     rows = terms._rows
 
-    def noted(
-        connection: sqlite3.Connection, match: str, first: int = 0, most: int = -1
-    ) -> NDArray[np.int64]:
-        if most > 0:
+    def noted(connection: sqlite3.Connection, match: str, most: int) -> NDArray[np.int64]:
+        if most == terms.FEW:
             looked_up.append(match)
-        return rows(connection, match, first, most)
+        return rows(connection, match, most)
 
     monkeypatch.setattr(terms, "_rows", noted)
     for _ in range(2):
@@ -115,13 +174,11 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     assert looked_up[-1] == 'morphemes:"the"'
 
 
-def test_what_stands_in_nearly_every_passage_adds_next_to_nothing(ledger: Ledger) -> None:
+def test_what_every_third_passage_has_adds_next_to_nothing(ledger: Ledger) -> None:
     for number in range(60):
-        put(ledger, f"day0315/{number}.txt", f"the {'tofu' if number % 10 == 0 else 'cat'}")
+        put(ledger, f"day0315/{number}.txt", "the" if number % 5 < 2 else "cat", *["tofu"] * (number == 0))
     _, shares = ledger.search.lexical(Words("the tofu", ""), SHARED, 1)
-    ranked = sorted(shares.shares.tolist())
-    assert ranked[0] < 0.01
-    assert ranked[-6:] == [1.0] * 6
+    assert 0 < min(shares.shares.tolist()) < 0.05
 
 
 def test_others_passages_take_no_place_of_ones_own(ledger: Ledger) -> None:

@@ -37,6 +37,12 @@ def test_a_share_is_the_passages_own_and_that_of_the_better_neighbour() -> None:
     assert shares.beside(place(8)) == 0.0
 
 
+def test_a_passage_that_is_not_among_the_best_has_its_share_too() -> None:
+    shares = WordShares([place(1)], lambda row: {1: 0.5, 7: 0.2}.get(row, 0.0))
+    assert shares.of(place(7)) == 0.2
+    assert shares.beside(place(8)) == 0.0
+
+
 def test_neighbours_are_of_the_same_conversation() -> None:
     shares = shared([(place(1, conversation=7), 0.5)])
     assert shares.beside(place(2, conversation=8)) == 0.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -7,11 +8,16 @@ import pytest
 
 from memoryd.passages import Kind
 from memoryd.recall import Filter, weights
-from tests.memoryd.parts import SHARED, Home, line
+from tests.memoryd.parts import SHARED, WORDS, Home, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from memoryd.korean import Words
 
 CAT = "두부는 지붕 위에서 잠을 자는 회색 고양이야."
 SWIM = "수영장은 화요일 저녁에 열고 물이 차가웠어."
@@ -57,6 +63,25 @@ def test_a_hit_names_its_file_day_turns_and_speaker(filled: Home) -> None:
 
 def test_no_more_than_k_hits_come(filled: Home) -> None:
     assert len(filled.recall.search("고양이 수영장 빵", owners=SHARED, k=2).hits) == 2
+
+
+def test_words_are_looked_for_while_the_question_is_embedded(
+    filled: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, looked_for = WORDS.words, threading.Event()
+    embed = filled.embedder.embed_query
+
+    def noted(text: str) -> Words:
+        looked_for.set()
+        return split(text)
+
+    def held(text: str) -> NDArray[np.float32]:
+        assert looked_for.wait(20)
+        return embed(text)
+
+    monkeypatch.setattr(WORDS, "words", noted)
+    monkeypatch.setattr(filled.embedder, "embed_query", held)
+    assert filled.recall.search("고양이 두부", owners=SHARED, k=1).hits[0].passage.path == "day0310/cat.jsonl"
 
 
 def test_an_empty_memory_finds_nothing(home: Home) -> None:
