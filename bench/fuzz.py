@@ -10,6 +10,7 @@ is 1 where anything was found.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import random
@@ -227,7 +228,7 @@ def _work(
     read: Callable[[str, bytes], Loaded],
 ) -> None:
     """A worker's whole life: rounds of mutations and of hypothesis's cases by turns, and a report now and then."""
-    _limit_memory()
+    _leave_the_parent_behind()
     tally = Tally()
     reported = time.monotonic()
 
@@ -293,12 +294,16 @@ def _confirmed(case: Case, finding: Finding, read: Callable[[str, bytes], Loaded
 
 
 def _again(report: Connection, case: Case, read: Callable[[str, bytes], Loaded]) -> None:
-    _limit_memory()
+    _leave_the_parent_behind()
     report.send(examined(case, read))
 
 
-def _limit_memory() -> None:
-    """Caps this process at what it began with, which is its parent's and no case's doing, and MEMORY_BYTES more."""
+def _leave_the_parent_behind() -> None:
+    """Caps this process at what it began with, which is its parent's and no case's doing, and MEMORY_BYTES more.
+
+    What came over from a parent with threads and native libraries is never collected here: its finalisers may crash.
+    """
+    gc.freeze()
     begun = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (begun + MEMORY_BYTES, begun + MEMORY_BYTES))
 
