@@ -33,15 +33,16 @@ MOST_LOOKED_UP = 256
 MOST_TERMS = 64
 # Passages that all the terms of a question match together, at most. The rarest is always taken; where that one alone
 # matches more, the passages that came in last are looked at, so many of them.
-MOST_MATCHES = 12_000
+MOST_MATCHES = 10_000
 MOST_OF_ONE = 100_000
 # Of a term that fewer passages have, they are read when it is counted.
-FEW = 2000
+FEW = 1000
 # How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
 # for ten minutes at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
 REMEMBERED_S = 600.0
 MOST_KNOWN = 100_000
+MATCHING = "lexical WHERE lexical MATCH ?"
 QUOTE = '"'
 # How a word sounds, in bare letters (`memoryd.transliteration`).
 SOUND = re.compile(r'bigrams:"[ㄱ-ㅣ]+"')
@@ -173,21 +174,28 @@ def _matches(words: Words) -> Iterator[tuple[str, str]]:
         yield column, f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
 
 
-def _rows(connection: sqlite3.Connection, match: str, most: int) -> NDArray[np.int64]:
+def _all_rows(connection: sqlite3.Connection, term: Term) -> NDArray[np.int64]:
+    """Row numbers of the passages that have a common term; of too many those that came in last."""
+    return _rows(connection, term.match, MOST_OF_ONE if term.matches > MOST_OF_ONE else None)
+
+
+def _rows(connection: sqlite3.Connection, match: str, most: int | None) -> NDArray[np.int64]:
     """Row numbers of the passages that match, (n,) int64; of more than `most` those that came in last.
 
     They come as one text: a row of its own for each would take Python longer than FTS5 takes to find it.
     """
     import numpy as np
 
-    (numbers,) = connection.execute(
-        """SELECT group_concat(rowid) FROM
-               (SELECT rowid FROM lexical WHERE lexical MATCH ? ORDER BY rowid DESC LIMIT ?)""",
-        (match, most),
-    ).fetchone()
+    if most is None:
+        # A quarter faster than with a limit.
+        found = connection.execute(f"SELECT group_concat(rowid) FROM {MATCHING}", (match,))
+    else:
+        last = f"SELECT rowid FROM {MATCHING} ORDER BY rowid DESC LIMIT ?"
+        found = connection.execute(f"SELECT group_concat(rowid) FROM ({last})", (match, most))
+    (numbers,) = found.fetchone()
     return np.fromstring(numbers or "", np.int64, sep=",")
 
 
 def _count(connection: sqlite3.Connection, match: str) -> int:
-    counted = connection.execute("SELECT count(*) FROM lexical WHERE lexical MATCH ?", (match,)).fetchone()
+    counted = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
     return int(counted[0])

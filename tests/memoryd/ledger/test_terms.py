@@ -160,7 +160,7 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     looked_up: list[str] = []
     rows = terms._rows
 
-    def noted(connection: sqlite3.Connection, match: str, most: int) -> NDArray[np.int64]:
+    def noted(connection: sqlite3.Connection, match: str, most: int | None) -> NDArray[np.int64]:
         if most == terms.FEW:
             looked_up.append(match)
         return rows(connection, match, most)
