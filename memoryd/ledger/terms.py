@@ -156,9 +156,7 @@ def shares(connection: sqlite3.Connection, terms: Sequence[Term]) -> Shares:
 
     chosen = affordable(terms)
     whole = sum(term.weight for term in terms if not SOUND.fullmatch(term.match)) or 1.0
-    parts = [
-        _rows(connection, term.match, MOST_OF_ONE) if term.rows is None else term.rows for term in chosen
-    ]
+    parts = [_all_rows(connection, term) if term.rows is None else term.rows for term in chosen]
     if not parts:
         return Shares(np.empty(0, np.int64), np.empty(0))
     rows, places = np.unique(np.concatenate(parts), return_inverse=True)
