@@ -172,6 +172,7 @@ def _open(config: Config, ledger: Ledger) -> Memory:
         ledger=ledger,
         manifest=config.paths.manifest,
         owners=users.origin.owners,
+        origin=users.origin.id,
         budget=config.replay.token_budget,
         adopted=lambda _identity: None,
         clock=clock,

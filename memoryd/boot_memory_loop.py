@@ -1,7 +1,10 @@
 """The replay: reads the manifests and every turn again, and writes a new identity where anything has changed.
 
-manifests + every turn in event order ──make_identity──▶ digest known? ── yes ─▶ identity stays
-                                                              └── no ──▶ version n + 1 ──adopted──▶ the models
+files without a gist ─▶ gists ─┐
+manifests ─────────────────────┴─▶ Life ─▶ digest as before? ── yes ─▶ identity stays
+                                                 └── no ─▶ make_identity ─▶ version n + 1 ──adopted──▶ the models
+
+A full replay and one after a single new day are the same: the ledger keeps each file's gist until the file changes.
 """
 
 from __future__ import annotations
@@ -11,20 +14,30 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memoryd.errors import MemorydError, ReplayError
-from memoryd.identity import make_identity, read_manifests
+from memoryd.gist import METHOD, dumps, loads, make_gist
+from memoryd.identity import ESTIMATE, digest_of, make_identity, read_manifests
 from memoryd.ledger import ReplayRow
+from memoryd.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from memoryd.clock import Clock
-    from memoryd.ledger import IdentityRow, Ledger
+    from memoryd.gist import Gist
+    from memoryd.identity import Tokenizer
+    from memoryd.ledger import FileToRead, IdentityRow, Ledger
 
 log = logging.getLogger(__name__)
+
+# Between two log lines of a replay that takes long.
+LOG_SECONDS = 5.0
+# Gists are kept when they are of so many turns together, or when this was the last.
+TURNS_A_COMMIT = 20_000
 
 
 class BootMemoryLoop:
@@ -33,8 +46,11 @@ class BootMemoryLoop:
     Args:
         manifest: the folder of the three files.
         owners: whose turns the identity is made of.
-        budget: of the identity, in estimated tokens.
+        origin: the origin's id.
+        budget: of the identity, in tokens.
         adopted: told of each identity that comes into force, in their order; must not fail.
+        embedder: the id of the embedder whose vectors are looked at; empty while there is none.
+        tokenizer: what counts the budget; the model's that serves, or an estimate.
     """
 
     def __init__(
@@ -43,14 +59,20 @@ class BootMemoryLoop:
         ledger: Ledger,
         manifest: Path,
         owners: Sequence[str],
+        origin: str,
         budget: int,
         adopted: Callable[[IdentityRow], None],
         clock: Clock,
+        embedder: Callable[[], str] = str,
+        tokenizer: Callable[[], Tokenizer] = lambda: ESTIMATE,
     ) -> None:
         self._ledger = ledger
         self._manifest = manifest
         self._owners = owners
+        self._origin = origin
         self._budget = budget
+        self._embedder = embedder
+        self._tokenizer = tokenizer
         self._adopted = adopted
         self._clock = clock
         self._lock = threading.Lock()
@@ -131,30 +153,67 @@ class BootMemoryLoop:
             log.exception("the failed replay could not be recorded")
 
     def _run(self, row: ReplayRow) -> ReplayRow:
-        made = make_identity(
-            read_manifests(self._manifest), self._ledger.files.all_turns(self._owners), budget=self._budget
+        self._make_gists(row)
+        embedder, tokenizer = self._embedder(), self._tokenizer()
+        life = Life(
+            self._gists,
+            lambda passages: self._ledger.vectors.of_passages(embedder, passages),
+            origin=self._origin,
         )
-        before = self._ledger.identities.latest()
-        changed = before is None or before.digest != made.digest
-        identity = before
-        if before is None or changed:
+        manifests = read_manifests(self._manifest)
+        settings = {
+            "budget": str(self._budget),
+            "tokenizer": tokenizer.name,
+            "embedder": embedder,
+            "origin": self._origin,
+        }
+        digest = digest_of(manifests, life, settings)
+        identity = self._ledger.identities.latest()
+        changed = identity is None or identity.digest != digest
+        if identity is None or changed:
+            made = make_identity(manifests, life, budget=self._budget, settings=settings, tokenizer=tokenizer)
             identity = self._ledger.identities.add(
-                digest=made.digest,
+                digest=digest,
                 text=made.text,
                 tokens=made.tokens,
                 missing=made.missing,
                 created_at=self._clock.now(),
+                made_of=made.made_of,
             )
             self._adopted(identity)
         return replace(
             row,
             state="done",
-            turns=made.turns,
-            kept=made.kept,
+            turns=life.turns,
+            kept=len(identity.made_of.get("lines", ())),
             changed=changed,
-            identity_version=identity.version if identity else None,
-            digest=made.digest,
+            identity_version=identity.version,
+            digest=digest,
         )
+
+    def _gists(self) -> Iterator[tuple[str, Gist]]:
+        for row in self._ledger.gists.all(self._owners, METHOD):
+            yield row.path, loads(row.body, row.words)
+
+    def _make_gists(self, row: ReplayRow) -> None:
+        """Reads the files that have changed since their gist was made; what is kept outlives a replay that is cut."""
+        missing = self._ledger.gists.missing(self._owners, METHOD)
+        made: list[tuple[FileToRead, str, bytes]] = []
+        turns, unsaved, said = 0, 0, time.monotonic()
+        for number, file in enumerate(missing, start=1):
+            with self._ledger.gists.turns(file) as its_turns:
+                gist = make_gist(its_turns, partial(self._ledger.gists.passage_of, file))
+            made.append((file, *dumps(gist)))
+            turns += gist.turns
+            unsaved += gist.turns
+            if unsaved >= TURNS_A_COMMIT:
+                self._ledger.gists.save(METHOD, made)
+                made, unsaved = [], 0
+            self._running = replace(row, turns=turns, progress=round(number / len(missing), 3))
+            if time.monotonic() - said >= LOG_SECONDS:
+                log.info("replay: %d of %d files read, %d turns", number, len(missing), turns)
+                said = time.monotonic()
+        self._ledger.gists.save(METHOD, made)
 
 
 def _seconds_since(begun: float) -> float:

@@ -231,14 +231,15 @@ class Daemon:
             ledger=ledger,
             manifest=self.config.paths.manifest,
             owners=self.users.origin.owners,
+            origin=self.users.origin.id,
             budget=self.config.replay.token_budget,
             adopted=self._pin,
             clock=self.clock,
+            embedder=lambda: self._memory.embedder.id if self._memory else "",
         )
         self._spawn("models", self._load_models)
-        if self._insist(loop.adopt) is None:
-            # One from before serves until the first scan is done: a long life takes long to replay.
-            self._replay("boot")
+        # One from before serves until the first scan is done: a long life takes long to replay.
+        adopted = self._insist(loop.adopt)
         try:
             memory = self._insist(
                 lambda: open_memory(
@@ -259,6 +260,8 @@ class Daemon:
         if memory is None or self._stopping.is_set():
             return
         self._memory = memory
+        if adopted is None:
+            self._replay("boot")
         self._insist(memory.keeper.start)
         if self._stopping.is_set():
             return

@@ -1,27 +1,26 @@
 """The identity's text: the three manifests, then what the replay kept of the memories, within a token budget.
 
-Same manifests and same turns give the same bytes, whatever the machine: words are counted, not vectors, and every
-tie is broken by time and place.
+Same manifests and same memories give the same bytes, whatever the machine: see `memoryd.life` for what is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
-import math
 import re
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from memoryd.korean import QUESTION_END, bigrams, estimate_tokens, latin_words, normalise, sentences
+from memoryd.korean import estimate_tokens, sentences
+from memoryd.life import choose
+from memoryd.statements import Kind
 from memoryd.users import ORIGIN_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from memoryd.ledger import TurnRow
+    from memoryd.life import Kept, Life, Topic
 
 MANIFESTS = ("echo_identity.txt", "fillin_manifest.txt", ORIGIN_FILE)
 HEADINGS = {
@@ -30,16 +29,21 @@ HEADINGS = {
     ORIGIN_FILE: "# 오리진 (my origin)",
 }
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
+TOPICS = "topics"
+# Below the memories' heading, in their order: what stands under one heading.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "## 기억해 달라고 한 것 (asked to be kept)": (Kind.KEPT,),
+    "## 오리진이 정한 것 (what my origin laid down)": (Kind.RULE,),
+    "## 사람들 (people)": (Kind.PERSON, Kind.TASTE),
+    "## 달라진 것 (what has changed)": (Kind.CHANGE,),
+    "## 계획, 약속, 부탁 (plans, promises, requests)": (Kind.PLAN, Kind.PROMISE, Kind.REQUEST),
+    "## 들은 말 (what was said)": (Kind.SAID,),
+    "## 자주 나온 이야기 (what comes up again)": (TOPICS,),
+}
 # Stands where an erasure has taken a line out of an identity.
 ERASED_LINE = "- (지워짐, erased)"
 # Part of the digest: another way of choosing makes another identity.
-METHOD = 1
-SHORTEST_LINE = 8
-LONGEST_LINE = 240
-# A word that stands in more than this part of the conversations says nothing about one of them.
-COMMON_SHARE = 0.5
-# Recent days weigh more: the last day 1, the first this much.
-OLDEST_WEIGHT = 0.5
+METHOD = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +55,62 @@ class Manifests:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """One sentence that a person said, and where."""
+class Line:
+    """A line of an identity, and where it comes from.
 
-    day: str
-    path: str
-    conversation_id: str
-    speaker: str
+    Attributes:
+        kind: a `Kind`, or `topics`.
+        text: the whole line.
+        day: on which it was said; of a topic, when it was last spoken of.
+        passage: id of the passage that it was said in.
+    """
+
+    kind: str
     text: str
-    order: int
+    day: str
+    speaker: str
+    passage: str
+    conversation_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityText:
-    """A made identity, before it has a version number."""
+    """A made identity, before it has a version number.
+
+    Attributes:
+        lines: what was kept of the memories, in the text's order.
+        manifests: name → SHA-256 of each manifest's text, hexadecimal.
+        settings: what else it was made with.
+    """
 
     text: str
     digest: str
     tokens: int
-    kept: int
+    lines: tuple[Line, ...]
     turns: int
     missing: tuple[str, ...]
+    manifests: dict[str, str]
+    settings: dict[str, str]
+
+    @property
+    def made_of(self) -> dict[str, object]:
+        """What the ledger keeps beside the text."""
+        return {
+            "lines": [asdict(line) for line in self.lines],
+            "manifests": self.manifests,
+            "settings": self.settings,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenizer:
+    """Counts tokens as the model does that reads the identity; two of one name count alike."""
+
+    name: str
+    count: Callable[[str], int]
+
+
+ESTIMATE = Tokenizer(name="estimate", count=estimate_tokens)
 
 
 def read_manifests(folder: Path) -> Manifests:
@@ -85,43 +124,67 @@ def read_manifests(folder: Path) -> Manifests:
     return Manifests(texts=texts, missing=tuple(missing))
 
 
-def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *, budget: int) -> IdentityText:
+def digest_of(manifests: Manifests, life: Life, settings: dict[str, str]) -> str:
+    """SHA-256 of all that an identity is made of, hexadecimal: known before it is made."""
+    digest = hashlib.sha256(f"{METHOD} {sorted(settings.items())}\n".encode())
+    for name in MANIFESTS:
+        digest.update(f"{name}\0{manifests.texts.get(name)}\0".encode())
+    digest.update(life.digest.encode())
+    return digest.hexdigest()
+
+
+def make_identity(
+    manifests: Manifests,
+    life: Life,
+    *,
+    budget: int,
+    settings: dict[str, str],
+    tokenizer: Tokenizer = ESTIMATE,
+) -> IdentityText:
     """Builds the identity.
 
     Args:
-        turns: (path, turn) in event order; read once.
-        budget: tokens (estimated) for manifests and memories together. Manifests are never cut.
+        budget: tokens for manifests and memories together. Manifests are never cut.
+        settings: what else decides how it comes out, by name; part of the digest.
     """
-    digest = hashlib.sha256(f"{METHOD} {budget}\n".encode())
-    for name in MANIFESTS:
-        digest.update(f"{name}\0{manifests.texts.get(name)}\0".encode())
-    said: list[Memory] = []
-    count = 0
-    for path, turn in turns:
-        count += 1
-        place = f"{path}\0{turn.conversation_id}\0{turn.time.isoformat()}"
-        mark = f"{place}\0{turn.role}\0{turn.speaker}\0{turn.text}"
-        digest.update(mark.encode(errors="surrogatepass") + b"\n")
-        said += _sentences(path, turn, len(said))
     head = _head(manifests)
-    room = budget - estimate_tokens(f"{head}\n{MEMORIES_HEADING}\n")
-    kept = sorted(choose(said, room), key=lambda memory: memory.order)
-    lines = [MEMORIES_HEADING, *(_line(memory) for memory in kept)] if kept else []
-    text = "\n".join([head, *lines]).strip() + "\n"
+    room = budget - tokenizer.count(f"{head}\n{MEMORIES_HEADING}\n")
+    pool = life.pool()
+    topics = [_topic_line(topic) for topic in life.topics(pool)]
+    lines: list[Line] = []
+    for line in topics:
+        cost = tokenizer.count(f"{line.text}\n")
+        # Statements are what an identity is for: topics take a tenth of the room.
+        if cost <= room / 10 + 1 - sum(tokenizer.count(f"{each.text}\n") for each in lines):
+            lines.append(line)
+    room -= sum(tokenizer.count(f"{each.text}\n") for each in lines)
+    chosen = list(choose(life, pool, room, lambda kept: tokenizer.count(f"{_line(kept)}\n")))
+    made = _text(head, [*lines, *_lines(life, chosen)])
+    # The headings of sections, and that tokens of lines do not add up to those of their text.
+    while chosen and tokenizer.count(made[0]) > budget:
+        chosen.pop()
+        made = _text(head, [*lines, *_lines(life, chosen)])
+    text, told = made
     return IdentityText(
         text=text,
-        digest=digest.hexdigest(),
-        tokens=estimate_tokens(text),
-        kept=len(kept),
-        turns=count,
+        digest=digest_of(manifests, life, settings),
+        tokens=tokenizer.count(text),
+        lines=told,
+        turns=life.turns,
         missing=manifests.missing,
+        manifests={name: hashlib.sha256(body.encode()).hexdigest() for name, body in manifests.texts.items()},
+        settings=settings,
     )
 
 
 def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
     """Every line that an identity can quote of these turns → the same without its path."""
-    memories = [memory for turn in turns for memory in _sentences(path, turn, 0)]
-    return {_line(memory): _spoken(memory) for memory in memories}
+    spoken = [
+        _spoken(f"{turn.time:%Y-%m-%d}", turn.speaker, " ".join(sentence.split()))
+        for turn in turns
+        for sentence in sentences(turn.text)
+    ]
+    return {f"{each} ({path})": each for each in spoken}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,84 +221,55 @@ class Scrubber:
         return any(line[:at] in self.spoken and line[at + 2 : -1] not in self.known for at in places)
 
 
-def choose(said: Sequence[Memory], room: int) -> list[Memory]:
-    """The most telling sentences that fit: each adds words that recur in the life and are not yet covered.
-
-    Greedy cover with lazy evaluation (Minoux 1978): a gain only falls as words are covered, so the top of the heap
-    is re-counted and kept if it still leads.
-    """
-    words = [frozenset(_words(memory.text)) for memory in said]
-    weight = _word_weights(said, words)
-    days = sorted({memory.day for memory in said})
-    recency = {day: OLDEST_WEIGHT + (1 - OLDEST_WEIGHT) * (i + 1) / len(days) for i, day in enumerate(days)}
-    cost = [max(1, estimate_tokens(_line(memory)) + 1) for memory in said]
-
-    def gain(i: int, covered: set[str]) -> float:
-        new = sorted(words[i] - covered)
-        worth: float = sum(weight.get(word, 0.0) for word in new)
-        return round(recency[said[i].day] * worth / math.sqrt(cost[i]), 9)
-
-    covered: set[str] = set()
-    heap = [(-gain(i, covered), said[i].order, i) for i in range(len(said))]
-    heapq.heapify(heap)
-    kept: list[Memory] = []
-    while heap:
-        _, order, i = heapq.heappop(heap)
-        now = gain(i, covered)
-        if now <= 0 or cost[i] > room:
-            continue
-        if heap and -heap[0][0] > now:
-            heapq.heappush(heap, (-now, order, i))
-            continue
-        kept.append(said[i])
-        covered |= words[i]
-        room -= cost[i]
-    return kept
+def _lines(life: Life, chosen: Sequence[Kept]) -> Iterator[Line]:
+    """The chosen statements as lines, oldest first."""
+    for kept in sorted(chosen, key=lambda each: each.order):
+        said = kept.statement
+        yield Line(
+            kind=life.kind(said),
+            text=_line(kept),
+            day=said.day,
+            speaker=said.speaker,
+            passage=said.passage,
+            conversation_id=said.conversation_id,
+        )
 
 
-def _word_weights(said: Sequence[Memory], words: Sequence[frozenset[str]]) -> dict[str, float]:
-    """How telling a word is: it recurs over conversations, and is not in every one."""
-    conversations: dict[str, set[str]] = {}
-    for memory, its_words in zip(said, words, strict=True):
-        conversations.setdefault(f"{memory.path}\0{memory.conversation_id}", set()).update(its_words)
-    spread = Counter(word for its_words in conversations.values() for word in its_words)
-    times = Counter(word for its_words in words for word in its_words)
-    total = len(conversations)
-    common = max(2.0, COMMON_SHARE * total)
-    return {
-        word: math.log1p(times[word]) * math.log1p(total / n) for word, n in spread.items() if n <= common
-    }
+def _text(head: str, lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
+    """The whole text, and its lines in its order. Statements about people stand together, person by person."""
+    written = [head]
+    told: list[Line] = []
+    for heading, kinds in SECTIONS.items():
+        section = [line for line in lines if line.kind in kinds]
+        if Kind.PERSON in kinds:
+            section.sort(key=lambda line: line.speaker)
+        if section:
+            written += [heading] if told else [MEMORIES_HEADING, heading]
+            written += [line.text for line in section]
+            told += section
+    return "\n".join(written).strip() + "\n", tuple(told)
 
 
-def _sentences(path: str, turn: TurnRow, before: int) -> Iterator[Memory]:
-    """What a person said in this turn that can stand alone; an assistant's words are not its memories."""
-    if turn.role != "user":
-        return
-    for order, text in enumerate(sentences(turn.text), start=before):
-        line = " ".join(text.split())
-        if SHORTEST_LINE <= len(line) <= LONGEST_LINE and not QUESTION_END.search(line):
-            yield Memory(
-                day=f"{turn.time:%Y-%m-%d}",
-                path=path,
-                conversation_id=turn.conversation_id,
-                speaker=turn.speaker,
-                text=line,
-                order=order,
-            )
+def _topic_line(topic: Topic) -> Line:
+    last = topic.last.statement
+    text = f"- {topic.name}: 대화 {topic.conversations}번, 마지막 {last.day} ({topic.last.path})"
+    return Line(
+        kind=TOPICS,
+        text=text,
+        day=last.day,
+        speaker=last.speaker,
+        passage=last.passage,
+        conversation_id=last.conversation_id,
+    )
 
 
-def _words(text: str) -> Iterator[str]:
-    text = normalise(text)
-    yield from bigrams(text)
-    yield from latin_words(text)
+def _line(kept: Kept) -> str:
+    said = kept.statement
+    return f"{_spoken(said.day, said.speaker, said.text)} ({kept.path})"
 
 
-def _line(memory: Memory) -> str:
-    return f"{_spoken(memory)} ({memory.path})"
-
-
-def _spoken(memory: Memory) -> str:
-    return f"- {memory.day} {memory.speaker}: {memory.text}"
+def _spoken(day: str, speaker: str, text: str) -> str:
+    return f"- {day} {speaker}: {text}"
 
 
 def _head(manifests: Manifests) -> str:

@@ -335,7 +335,10 @@ class ReplayRequest(Wire):
 
 
 class ReplayView(Wire):
-    """One run of `boot_memory_loop`. `identity_version` is unchanged where the inputs were the same."""
+    """One run of `boot_memory_loop`. `identity_version` is unchanged where the inputs were the same.
+
+    `progress` is the part of the changed files that is read, 0 to 1, while it is running.
+    """
 
     state: Literal["running", "done", "failed"]
     trigger: str
@@ -347,6 +350,7 @@ class ReplayView(Wire):
     identity_version: int | None
     digest: str | None
     error: str | None = None
+    progress: float | None = None
 
 
 class ReplayList(Wire):

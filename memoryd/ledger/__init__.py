@@ -8,6 +8,7 @@ identities, replays, erasures, counters, settings
 """
 
 from memoryd.ledger.erasures import ErasureRow, ErasureState, Taken
+from memoryd.ledger.gists import FileToRead
 from memoryd.ledger.ledger import Ledger, Recovery
 from memoryd.ledger.rows import (
     AGAIN,
@@ -32,6 +33,7 @@ __all__ = [
     "ErasureState",
     "FileRow",
     "FileState",
+    "FileToRead",
     "FoundPassage",
     "IdentityRow",
     "Ledger",

@@ -147,6 +147,15 @@ MIGRATIONS = (
     DROP TABLE vectors;
     ALTER TABLE by_number RENAME TO vectors;
     """,
+    """
+    CREATE TABLE gists (
+        file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+        method INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        words BLOB NOT NULL
+    );
+    ALTER TABLE identities ADD COLUMN made_of TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 
@@ -161,6 +170,7 @@ TABLES = (
     "passages",
     "lexical",
     "outbox",
+    "gists",
     "identities",
     "replays",
     "erasures",

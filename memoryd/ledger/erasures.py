@@ -6,6 +6,7 @@ begun (the id is known, so that a kill in between can be made good) ─▶ cut (
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -178,6 +179,10 @@ class ErasureStore:
             rowids = [(row["id"],) for row in passages]
             connection.executemany("DELETE FROM lexical WHERE rowid = ?", rowids)
             connection.executemany("DELETE FROM passages WHERE id = ?", rowids)
+            connection.execute(
+                "DELETE FROM gists WHERE file IN (SELECT file FROM conversations WHERE conversation_id = ?)",
+                (name,),
+            )
             connection.execute("DELETE FROM conversations WHERE conversation_id = ?", (name,))
             for path in removed:
                 _remove_file(connection, path)
@@ -259,12 +264,19 @@ def _drop_unused_vectors(connection: sqlite3.Connection) -> int:
 def _scrub_identities(connection: sqlite3.Connection, scrubbed: Callable[[str], str]) -> int:
     """Cuts quotes out of every version; returns how many versions had any."""
     changed = [
-        (text, row["version"])
-        for row in connection.execute("SELECT version, text FROM identities").fetchall()
+        (text, _without_lines(row["made_of"], text), row["version"])
+        for row in connection.execute("SELECT version, text, made_of FROM identities").fetchall()
         if (text := scrubbed(row["text"])) != row["text"]
     ]
-    connection.executemany("UPDATE identities SET text = ? WHERE version = ?", changed)
+    connection.executemany("UPDATE identities SET text = ?, made_of = ? WHERE version = ?", changed)
     return len(changed)
+
+
+def _without_lines(made_of: str, text: str) -> str:
+    """What an identity was made of, without the lines that its text no longer has."""
+    known, left = json.loads(made_of), set(text.split("\n"))
+    known["lines"] = [line for line in known.get("lines", []) if line["text"] in left]
+    return json.dumps(known, ensure_ascii=False)
 
 
 def _row(row: sqlite3.Row) -> ErasureRow:

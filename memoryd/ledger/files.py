@@ -11,7 +11,7 @@ from memoryd.ledger.rows import AGAIN, FileRow, FileState, Signature, TurnRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from memoryd.ledger.database import Database
     from memoryd.ledger.rows import ConversationRow, NewFile, NewPassage
@@ -67,6 +67,7 @@ class FileStore:
             old = connection.execute("SELECT id, size FROM files WHERE path = ?", (file.row.path,)).fetchone()
             stale = old is not None and old["size"] < 0
             file_id = _put_file(connection, file.row, file.day)
+            connection.execute("DELETE FROM gists WHERE file = ?", (file_id,))
             outdated = [
                 int(row["id"])
                 for row in connection.execute("SELECT id FROM conversations WHERE file = ?", (file_id,))
@@ -174,19 +175,6 @@ class FileStore:
             paths=tuple(dict.fromkeys(row["path"] for row in heads)),
             turns=tuple(turn_row(row) for row in turns),
         )
-
-    def all_turns(self, owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
-        """Every turn of these owners with its file's path, in event order, a few at a time."""
-        marks = ", ".join("?" * len(owners))
-        with self._database.read() as connection:
-            rows = connection.execute(
-                f"""SELECT f.path, {TURN_COLUMNS} FROM turns t
-                    JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
-                    WHERE f.owner IN ({marks}) ORDER BY t.epoch, f.path, c.conversation_id, t.idx""",
-                list(owners),
-            )
-            for row in rows:
-                yield row["path"], turn_row(row)
 
     def totals(self) -> Totals:
         """How much the ledger holds."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.rows import IdentityRow, ReplayRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memoryd.ledger.database import Database
 
@@ -34,14 +35,22 @@ class IdentityStore:
         return row and _identity(row)
 
     def add(
-        self, *, digest: str, text: str, tokens: int, missing: Sequence[str], created_at: datetime
+        self,
+        *,
+        digest: str,
+        text: str,
+        tokens: int,
+        missing: Sequence[str],
+        created_at: datetime,
+        made_of: Mapping[str, object] = MappingProxyType({}),
     ) -> IdentityRow:
         """Writes the next version."""
+        details = json.dumps(dict(made_of), ensure_ascii=False)
         with self._database.write() as connection:
             row = connection.execute(
-                """INSERT INTO identities (digest, created_at, tokens, missing, text) VALUES (?, ?, ?, ?, ?)
-                   RETURNING *""",
-                (digest, created_at.isoformat(), tokens, json.dumps(list(missing)), text),
+                """INSERT INTO identities (digest, created_at, tokens, missing, text, made_of)
+                   VALUES (?, ?, ?, ?, ?, ?) RETURNING *""",
+                (digest, created_at.isoformat(), tokens, json.dumps(list(missing)), text, details),
             ).fetchone()
             return _identity(row)
 
@@ -94,4 +103,5 @@ def _identity(row: sqlite3.Row) -> IdentityRow:
         tokens=row["tokens"],
         missing=tuple(json.loads(row["missing"])),
         text=row["text"],
+        made_of=json.loads(row["made_of"]),
     )

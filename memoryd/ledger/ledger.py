@@ -15,6 +15,7 @@ from memoryd.ledger.audit import Audit
 from memoryd.ledger.database import Database
 from memoryd.ledger.erasures import ErasureStore
 from memoryd.ledger.files import FileStore
+from memoryd.ledger.gists import GistStore
 from memoryd.ledger.identities import IdentityStore
 from memoryd.ledger.outbox import Outbox
 from memoryd.ledger.rebuild import begin_rebuild
@@ -76,6 +77,7 @@ class Ledger:
         self.vectors = VectorStore(self._database)
         self.outbox = Outbox(self._database)
         self.search = PassageSearch(self._database)
+        self.gists = GistStore(self._database)
         self.identities = IdentityStore(self._database)
         self.audit = Audit(self._database)
         self.erasures = ErasureStore(self._database)

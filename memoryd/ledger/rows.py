@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import os
@@ -165,6 +165,8 @@ class IdentityRow:
         digest: SHA-256 of its inputs, hexadecimal.
         tokens: estimated length.
         missing: parts that were not there when it was made.
+        made_of: its lines with their sources, the manifests' digests, the settings, and the version that it restores;
+            empty for one from before these were kept.
     """
 
     version: int
@@ -173,11 +175,16 @@ class IdentityRow:
     tokens: int
     missing: tuple[str, ...]
     text: str
+    made_of: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRow:
-    """One run of `boot_memory_loop`, ended."""
+    """One run of `boot_memory_loop`.
+
+    Attributes:
+        progress: the part of the changed files that is read, 0 to 1, while it is running; it is not kept.
+    """
 
     state: str
     trigger: str
@@ -189,3 +196,4 @@ class ReplayRow:
     identity_version: int | None
     digest: str | None
     error: str | None = None
+    progress: float | None = None

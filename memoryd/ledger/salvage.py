@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Made again from the files; every other table is carried over.
-FROM_FILES = frozenset({"files", "conversations", "turns", "passages", "lexical", "outbox"})
+FROM_FILES = frozenset({"files", "conversations", "turns", "passages", "lexical", "outbox", "gists"})
+# How many columns a table had before its last one came to it, which holds JSON.
+OLD_COLUMNS = {"identities": 6}
 BATCH = 500
 DIGEST_BYTES = 32
 
@@ -195,7 +197,7 @@ def _insert_by_shape(file: Path, made: Database, torn: list[str], carried: dict[
     for row in rows(file):
         for table in torn:
             shape = SHAPES.get(table)
-            if shape and shape(row.values):
+            if shape and shape(_with_new_columns(table, row.values)):
                 # The column that is the row's number is stored as NULL.
                 values = row.values if row.values[0] is not None else (row.number, *row.values[1:])
                 waiting[table].append(values)
@@ -213,7 +215,8 @@ def _insert(made: Database, table: str, found: Iterator[Values], carried: dict[s
         broke: sqlite3.DatabaseError | None = None
         batch: list[Values] = []
         try:
-            while len(batch) < BATCH and (values := next(found, None)) is not None:
+            while len(batch) < BATCH and (stored := next(found, None)) is not None:
+                values = _with_new_columns(table, stored)
                 if table != "vectors" or _is_vector(values):
                     batch.append(values)
             done = len(batch) < BATCH
@@ -227,6 +230,12 @@ def _insert(made: Database, table: str, found: Iterator[Values], carried: dict[s
                 carried[table] += connection.total_changes - before
         if broke:
             raise broke
+
+
+def _with_new_columns(table: str, values: Values) -> Values:
+    """A row as the table has it now; one that was written before a column came to it lacks it."""
+    missing = OLD_COLUMNS.get(table) == len(values)
+    return (*values, "{}") if missing else values
 
 
 def _is_vector(values: Values) -> bool:
@@ -250,7 +259,7 @@ def _is_counter(values: Values) -> bool:
 
 
 def _is_identity(values: Values) -> bool:
-    return _are(values, (type(None), str, str, int, str, str))
+    return _are(values, (type(None), str, str, int, str, str, str))
 
 
 def _is_replay(values: Values) -> bool:

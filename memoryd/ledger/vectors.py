@@ -110,6 +110,24 @@ class VectorStore:
                 best = sorted(best, key=lambda pair: (-pair[1], pair[0]))[:k]
         return best
 
+    def of_passages(self, embedder: str, ids: Sequence[str]) -> NDArray[np.float32]:
+        """The unit vectors of passages by id, (n, d) float32; zeros for one that has none, d 1 where none has."""
+        import numpy as np
+
+        found: dict[str, NDArray[np.float32]] = {}
+        with self._database.read() as connection:
+            for at in range(0, len(ids), CHUNK):
+                part = ids[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                rows = connection.execute(
+                    f"""SELECT p.passage_id, v.vector FROM passages p
+                        JOIN vectors v ON v.key = p.vector_key AND v.embedder = ? WHERE p.passage_id IN ({marks})""",
+                    [embedder, *part],
+                )
+                found |= {row["passage_id"]: np.frombuffer(row["vector"], "<f4") for row in rows}
+        zeros = np.zeros(max((len(vector) for vector in found.values()), default=1), np.float32)
+        return np.stack([found.get(each, zeros) for each in ids]) if ids else np.zeros((0, 1), np.float32)
+
     def of_rows(self, embedder: str, rows: Sequence[int]) -> dict[int, NDArray[np.float32]]:
         """Row number → the passage's unit vector, (d,) float32, for those that have one."""
         import numpy as np

@@ -18,6 +18,7 @@ from memoryd.testing import FakeEmbedder, FakeVectorIndex
 from memoryd.users import Users
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 # Kiwi takes seconds to load, so that all tests of a process share it.
@@ -50,6 +51,15 @@ def turn(
         time=datetime(2026, 3, day, 21, tzinfo=UTC),
         text=text,
     )
+
+
+def all_turns(ledger: Ledger, owners: Sequence[str]) -> list[TurnRow]:
+    """Every turn of these owners, in event order."""
+    found = []
+    for file in ledger.gists.missing(owners, method=-1):
+        with ledger.gists.turns(file) as turns:
+            found += list(turns)
+    return sorted(found, key=lambda turn: turn.time)
 
 
 @dataclass
@@ -121,7 +131,7 @@ class Home:
     def turns(self) -> list[TurnRow]:
         """Everything that was said, in event order."""
         owners = ("", self.users.origin.id)
-        return [each for _, each in self.ledger.files.all_turns(owners)]
+        return all_turns(self.ledger, owners)
 
     def said(self) -> list[str]:
         """The words of every turn, in event order."""

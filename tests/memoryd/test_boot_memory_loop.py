@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from memoryd.ledger import IdentityRow, ReplayRow, TurnRow
+    from memoryd.ledger import FileToRead, IdentityRow, ReplayRow
 
 LIMIT_S = 20.0
 
@@ -41,6 +41,7 @@ def _loop(
         ledger=home.ledger,
         manifest=home.manifest,
         owners=owners,
+        origin="jihun",
         budget=500,
         adopted=adopted,
         clock=clock or FakeClock(),
@@ -124,7 +125,7 @@ def test_the_origins_own_memories_belong_to_the_identity_and_nobody_elses(home: 
     assert _loop(home, owners=("",)).replay("boot").turns == 1
 
 
-def _refuse(owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
+def _refuse(owners: Sequence[str], method: int) -> list[FileToRead]:
     raise StoreError("the disk is gone")
 
 
@@ -134,7 +135,7 @@ def test_a_failed_replay_leaves_the_identity_and_is_recorded(
     loop = _loop(home)
     loop.replay("boot")
     with monkeypatch.context() as patch:
-        patch.setattr(home.ledger.files, "all_turns", _refuse)
+        patch.setattr(home.ledger.gists, "missing", _refuse)
         with pytest.raises(ReplayError, match="the disk is gone"):
             loop.replay("schedule")
     assert (loop.identity() or pytest.fail("no identity")).version == 1
@@ -205,13 +206,13 @@ def test_a_second_replay_waits_for_the_first(home: Home) -> None:
 def test_the_replay_under_way_can_be_seen(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = _loop(home)
     seen: list[ReplayRow | None] = []
-    all_turns = home.ledger.files.all_turns
+    missing = home.ledger.gists.missing
 
-    def look(owners: Sequence[str]) -> Iterator[tuple[str, TurnRow]]:
+    def look(owners: Sequence[str], method: int) -> list[FileToRead]:
         seen.append(loop.running())
-        return all_turns(owners)
+        return missing(owners, method)
 
-    monkeypatch.setattr(home.ledger.files, "all_turns", look)
+    monkeypatch.setattr(home.ledger.gists, "missing", look)
     loop.replay("now")
     assert [(row.state, row.trigger) for row in seen if row] == [("running", "now")]
     assert loop.running() is None

@@ -83,6 +83,7 @@ class Desk:
             ledger=self.home.ledger,
             manifest=self.home.manifest,
             owners=("", "jihun", "sora"),
+            origin="jihun",
             budget=500,
             adopted=self._pin,
             clock=self.clock,
@@ -168,7 +169,7 @@ def test_where_the_replay_fails_models_hold_the_old_identity_without_its_quotes(
     def refuse(*_: object) -> None:
         raise StoreError("the disk is gone")
 
-    monkeypatch.setattr(desk.home.ledger.files, "all_turns", refuse)
+    monkeypatch.setattr(desk.home.ledger.gists, "missing", refuse)
     desk.erase()
     assert [(each.version, SECRET in each.text) for each in desk.generator.pinned] == [(1, False)]
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoryd.gist import make_gist
 from memoryd.identity import (
     ERASED_LINE,
     MANIFESTS,
@@ -17,12 +19,14 @@ from memoryd.identity import (
     read_manifests,
 )
 from memoryd.korean import estimate_tokens, sentences
+from memoryd.life import Life
 from tests.memoryd.parts import turn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from memoryd.identity import IdentityText
     from memoryd.ledger import TurnRow
 
 TEXTS = {
@@ -38,9 +42,20 @@ LIFE = [
 ]
 
 
+def made_of(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *, budget: int) -> IdentityText:
+    """The identity of a life, whose files are these paths'."""
+    files: dict[str, list[TurnRow]] = {}
+    for path, each in turns:
+        files.setdefault(path, []).append(each)
+    gists = [(path, make_gist(files[path], lambda said: said.id)) for path in sorted(files)]
+    life = Life(lambda: gists, lambda ids: np.zeros((len(ids), 1), np.float32), origin="jihun")
+    return make_identity(manifests, life, budget=budget, settings={"budget": str(budget)})
+
+
 def _memories(text: str) -> list[str]:
-    """The lines under the last heading."""
-    return text.partition(MEMORIES_HEADING + "\n")[2].splitlines()
+    """The lines below the memories' heading."""
+    below = text.partition(MEMORIES_HEADING + "\n")[2].splitlines()
+    return [line for line in below if not line.startswith("#")]
 
 
 # Manifests.
@@ -69,14 +84,14 @@ def test_missing_and_unreadable_manifests_are_named(tmp_path: Path) -> None:
 
 def test_an_identity_says_which_manifest_is_missing() -> None:
     partial = Manifests(texts={"origin_id.txt": "jihun"}, missing=MANIFESTS[:2])
-    made = make_identity(partial, [], budget=500)
+    made = made_of(partial, [], budget=500)
     assert made.missing == MANIFESTS[:2]
     assert "(manifest/echo_identity.txt is missing)" in made.text
     assert "(manifest/fillin_manifest.txt is missing)" in made.text
 
 
 def test_an_identity_holds_the_manifests_in_their_order_and_whole() -> None:
-    made = make_identity(WHOLE, LIFE, budget=500)
+    made = made_of(WHOLE, LIFE, budget=500)
     places = [made.text.index(TEXTS[name]) for name in MANIFESTS]
     assert places == sorted(places)
     assert places[-1] < made.text.index(MEMORIES_HEADING)
@@ -86,7 +101,7 @@ def test_an_identity_holds_the_manifests_in_their_order_and_whole() -> None:
 
 
 def test_the_same_inputs_give_the_same_bytes_and_digest() -> None:
-    assert make_identity(WHOLE, LIFE, budget=500) == make_identity(WHOLE, iter(LIFE), budget=500)
+    assert made_of(WHOLE, LIFE, budget=500) == made_of(WHOLE, iter(LIFE), budget=500)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -98,7 +113,7 @@ def test_a_changed_or_missing_manifest_changes_the_digest(name: str) -> None:
         Manifests(texts=others | {name: ""}, missing=()),
         Manifests(texts=others, missing=(name,)),
     ]
-    assert len({make_identity(each, LIFE, budget=500).digest for each in variants}) == len(variants)
+    assert len({made_of(each, LIFE, budget=500).digest for each in variants}) == len(variants)
 
 
 @pytest.mark.parametrize(
@@ -113,13 +128,13 @@ def test_a_changed_or_missing_manifest_changes_the_digest(name: str) -> None:
     ],
 )
 def test_a_changed_turn_changes_the_digest(other: tuple[str, TurnRow]) -> None:
-    before = make_identity(WHOLE, LIFE, budget=500)
-    assert make_identity(WHOLE, [*LIFE[:2], other], budget=500).digest != before.digest
-    assert make_identity(WHOLE, LIFE[:2], budget=500).digest != before.digest
+    before = made_of(WHOLE, LIFE, budget=500)
+    assert made_of(WHOLE, [*LIFE[:2], other], budget=500).digest != before.digest
+    assert made_of(WHOLE, LIFE[:2], budget=500).digest != before.digest
 
 
 def test_another_budget_is_another_identity() -> None:
-    digests = {make_identity(WHOLE, LIFE, budget=budget).digest for budget in (400, 500)}
+    digests = {made_of(WHOLE, LIFE, budget=budget).digest for budget in (400, 500)}
     assert len(digests) == 2
 
 
@@ -127,28 +142,28 @@ def test_another_budget_is_another_identity() -> None:
 
 
 def test_every_memory_stands_with_day_speaker_and_source_in_the_order_of_events() -> None:
-    made = make_identity(WHOLE, LIFE, budget=500)
+    made = made_of(WHOLE, LIFE, budget=500)
     assert _memories(made.text) == [
         "- 2026-03-10 지훈: 두부는 회색 고양이야. (day0310/a.txt)",
         "- 2026-03-10 지훈: 겁이 아주 많아. (day0310/a.txt)",
         "- 2026-03-11 지훈: 수영은 화요일 저녁에 한다. (day0311/b.txt)",
         "- 2026-03-12 지훈: 두부가 오늘 창가에서 잤다. (day0312/c.txt)",
     ]
-    assert (made.kept, made.turns) == (4, 3)
+    assert (len(made.lines), made.turns) == (4, 3)
 
 
 def test_sentences_of_one_turn_keep_their_order() -> None:
-    text = "무릎이 조금 아팠다. 수영을 시작했고 수영복과 물안경과 수모를 샀다. 이제 다 나았다."
+    text = "무릎이 조금 아팠다. 수영을 시작했고 수영복과 물안경과 수모를 샀다. 물이 조금 차가웠다."
     life = [("day0309/z.txt", turn(text, day=9, conversation="c0")), *LIFE]
-    kept = _memories(make_identity(WHOLE, life, budget=900).text)[:3]
+    kept = _memories(made_of(WHOLE, life, budget=900).text)[:3]
     assert [each.split(": ")[1].removesuffix(" (day0309/z.txt)") for each in kept] == sentences(text)
 
 
 @pytest.mark.parametrize("role", ["assistant", "system", "tool"])
 def test_only_a_persons_words_are_kept(role: str) -> None:
     said = ("day0310/a.txt", turn("두부는 우주에서 온 고양이야.", role=role))
-    made = make_identity(WHOLE, [said], budget=500)
-    assert (made.kept, made.turns) == (0, 1)
+    made = made_of(WHOLE, [said], budget=500)
+    assert (len(made.lines), made.turns) == (0, 1)
     assert "우주" not in made.text
     assert MEMORIES_HEADING not in made.text
 
@@ -164,7 +179,7 @@ def test_only_a_persons_words_are_kept(role: str) -> None:
     ],
 )
 def test_questions_and_lines_too_short_or_too_long_are_not_kept(text: str) -> None:
-    assert make_identity(WHOLE, [("day0310/a.txt", turn(text))], budget=900).kept == 0
+    assert made_of(WHOLE, [("day0310/a.txt", turn(text))], budget=900).lines == ()
 
 
 def test_what_is_said_twice_is_kept_once() -> None:
@@ -172,14 +187,14 @@ def test_what_is_said_twice_is_kept_once() -> None:
         (f"day03{day}/a.txt", turn("두부는 회색 고양이야.", day=day, conversation=f"c{day}"))
         for day in (13, 14)
     ]
-    assert make_identity(WHOLE, [*LIFE[1:], *twice], budget=900).text.count("회색 고양이") == 1
+    assert made_of(WHOLE, [*LIFE[1:], *twice], budget=900).text.count("회색 고양이") == 1
 
 
 def _kept_of(life: Sequence[tuple[str, TurnRow]], count: int) -> list[str]:
     """The memories of the greatest budget that holds only `count` of them."""
     for budget in range(900, 0, -1):
-        made = make_identity(WHOLE, life, budget=budget)
-        if made.kept == count:
+        made = made_of(WHOLE, life, budget=budget)
+        if len(made.lines) == count:
             return _memories(made.text)
     raise AssertionError(f"no budget holds {count} of them")
 
@@ -225,26 +240,26 @@ TURNS = st.lists(
 
 @given(TURNS, st.integers(0, 400))
 def test_the_budget_is_kept_unless_the_manifests_alone_exceed_it(turns: list[TurnRow], budget: int) -> None:
-    made = make_identity(WHOLE, [("day0310/a.txt", each) for each in turns], budget=budget)
+    made = made_of(WHOLE, [("day0310/a.txt", each) for each in turns], budget=budget)
     assert made.tokens == estimate_tokens(made.text)
-    assert made.tokens <= max(budget, make_identity(WHOLE, [], budget=0).tokens)
-    assert made.kept == len(_memories(made.text))
-    assert made.kept == 0 or made.tokens <= budget
+    assert made.tokens <= max(budget, made_of(WHOLE, [], budget=0).tokens)
+    assert len(made.lines) == len(_memories(made.text))
+    assert len(made.lines) == 0 or made.tokens <= budget
 
 
 @pytest.mark.parametrize("filler", ["", "가", "가나", "a", "ab", "abc", "가a", "가나ab"])
 def test_the_tightest_budget_that_holds_a_memory_is_kept(filler: str) -> None:
     manifests = Manifests(texts=TEXTS | {"echo_identity.txt": f"나는 에코다.{filler}"}, missing=())
-    for length in range(8, 24):
+    for length in range(8, 24, 5):
         life = [("day0310/a.txt", turn("두부" + "a" * length))]
-        made = {budget: make_identity(manifests, life, budget=budget) for budget in range(60, 120)}
-        tightest = min(budget for budget, each in made.items() if each.kept)
+        made = {budget: made_of(manifests, life, budget=budget) for budget in range(60, 140)}
+        tightest = min(budget for budget, each in made.items() if len(each.lines))
         assert made[tightest].tokens <= tightest
 
 
 @given(TURNS)
 def test_every_kept_line_was_said_by_a_person(turns: list[TurnRow]) -> None:
-    made = make_identity(WHOLE, [("day0310/a.txt", each) for each in turns], budget=2000)
+    made = made_of(WHOLE, [("day0310/a.txt", each) for each in turns], budget=2000)
     said = " ".join(" ".join(each.text.split()) for each in turns if each.role == "user")
     for memory in _memories(made.text):
         assert memory.split("지훈: ", maxsplit=1)[1].removesuffix(" (day0310/a.txt)") in said
@@ -269,7 +284,7 @@ def _scrubber(
 
 
 def test_an_erased_conversations_lines_are_marked_and_the_rest_stays() -> None:
-    text = make_identity(WHOLE, LIFE, budget=2000).text
+    text = made_of(WHOLE, LIFE, budget=2000).text
     scrubbed = _scrubber(LIFE[:1]).scrub(text)
     assert scrubbed.count(ERASED_LINE) == 2
     assert "두부는 회색" not in scrubbed
@@ -281,7 +296,7 @@ def test_a_manifest_is_never_scrubbed() -> None:
     manifests = Manifests(
         texts={"echo_identity.txt": "- 2026-03-10 지훈: 두부는 회색 고양이야. (day0310/a.txt)"}, missing=()
     )
-    text = make_identity(manifests, LIFE[1:], budget=2000).text
+    text = made_of(manifests, LIFE[1:], budget=2000).text
     assert _scrubber(LIFE[:1]).scrub(text) == text
 
 
@@ -289,7 +304,7 @@ def test_another_conversation_of_the_same_file_keeps_its_lines_and_earlier_wordi
     path = "day0310/a.txt"
     other = (path, turn("텃밭에 물을 주기로 했어.", conversation="c9"))
     edited = (path, turn("두부는 까만 고양이였지 싶어.", conversation="c1"))
-    text = make_identity(WHOLE, [*LIFE[:1], other, edited], budget=2000).text
+    text = made_of(WHOLE, [*LIFE[:1], other, edited], budget=2000).text
     scrubbed = _scrubber(LIFE[:1], [other]).scrub(text)
     assert [line for line in _memories(scrubbed) if line != ERASED_LINE] == list(
         quotes_of(*other[:1], [other[1]])
@@ -301,5 +316,5 @@ def test_its_words_under_a_file_name_that_is_no_longer_there_go_too(
     known: tuple[str, ...], marked: int
 ) -> None:
     moved = [("day0309/old (1).txt", LIFE[0][1])]
-    text = make_identity(WHOLE, moved, budget=2000).text
+    text = made_of(WHOLE, moved, budget=2000).text
     assert _scrubber(LIFE[:1], known=known).scrub(text).count(ERASED_LINE) == marked

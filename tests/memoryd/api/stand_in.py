@@ -85,6 +85,7 @@ class StandIn:
             ledger=self.ledger,
             manifest=paths.manifest,
             owners=self.users.origin.owners,
+            origin=self.users.origin.id,
             budget=500,
             adopted=self._pin,
             clock=self.clock,

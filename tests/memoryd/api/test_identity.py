@@ -115,7 +115,7 @@ def test_a_failed_replay_is_a_problem_and_is_listed_with_its_reason(
     def broken(*_: object) -> None:
         raise StoreError("the disk is gone.")
 
-    monkeypatch.setattr(daemon.ledger.files, "all_turns", broken)
+    monkeypatch.setattr(daemon.ledger.gists, "missing", broken)
     response = client.post("/api/replay")
     assert response.status_code == 500
     assert response.json()["code"] == "replay"

@@ -12,6 +12,7 @@ from memoryd.ledger.database import Database
 from memoryd.ledger.erasures import digest_of
 from memoryd.ledger.rows import NewFile
 from tests.memoryd.ledger.made import EMBEDDER, START, conversation, empty_outbox, key, put, row, vector
+from tests.memoryd.parts import all_turns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_every_row_of_it_goes_and_the_others_stay(told: Ledger) -> None:
     taken = told.erasures.cut(begin(told), targets={BOTH: BOTH}, removed=[], scrubbed=str)
     assert (taken.turns, taken.passages, taken.vectors, taken.identities) == (2, 2, 2, 0)
     assert told.files.conversation("secret") is None
-    assert {turn.text for _, turn in told.files.all_turns([""])} == {"walnut shared", "walnut tomatoes"}
+    assert {turn.text for turn in all_turns(told, [""])} == {"walnut shared", "walnut tomatoes"}
     assert told.vectors.missing(EMBEDDER, [key("walnut shared"), key("walnut tomatoes")]) == set()
     assert told.vectors.count() == told.vectors.embedded_texts() == 2
     assert told.outbox.expected(EMBEDDER) == {"": 2}

@@ -277,18 +277,6 @@ def test_an_unknown_conversation_is_none(ledger: Ledger) -> None:
     assert ledger.files.conversation("c_none") is None
 
 
-def test_all_turns_come_in_event_order_of_these_owners_only(ledger: Ledger) -> None:
-    put(ledger, ELSEWHERE, "shared one", "shared two")
-    put(ledger, "day0316/jihoon/own.txt", "own", owner="jihoon")
-    put(ledger, "day0316/mia/secret.txt", "secret", owner="mia")
-    told = [(path, turn.text) for path, turn in ledger.files.all_turns(["", "jihoon"])]
-    assert told == [
-        ("day0316/jihoon/own.txt", "own"),
-        (ELSEWHERE, "shared one"),
-        (ELSEWHERE, "shared two"),
-    ]
-
-
 def test_totals_count_states_and_name_the_last_moment(ledger: Ledger) -> None:
     assert ledger.files.totals().last_time is None
     put(ledger, PATH, "one", "two")

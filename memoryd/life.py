@@ -1,0 +1,286 @@
+"""What stays of a life: from the gists of all files to the statements of an identity.
+
+gists ─▶ words counted ─▶ every statement weighed ─▶ the heaviest ─▶ what was said anew drops what was said before
+                                                                          └─▶ cover within the budget ─▶ kept
+
+The gists are gone through twice, a file at a time, and of each statement only a number is held: a long life takes
+the memory of a short one. Nothing hangs on the machine: words are counted, not vectors, sums are rounded, and every
+tie is broken by time and place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memoryd.gist import WORDS, stem, topic_numbers
+from memoryd.statements import DONE, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from memoryd.gist import Gist, Statement
+
+    Gists = Callable[[], Iterable[tuple[str, Gist]]]
+    Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
+    Values = dict[str, frozenset[str]]
+
+# Statements that are looked at closely; an identity holds a tenth of them.
+POOL = 1500
+# A word that stands in more than this part of the conversations says nothing about one of them.
+COMMON_SHARE = 0.5
+# Recent days weigh more: the last day 1, the first this much.
+OLDEST_WEIGHT = 0.5
+# The origin's words weigh more than another person's.
+ORIGIN_WEIGHT = 1.5
+KIND_WEIGHT = {
+    Kind.KEPT: 6.0,
+    Kind.RULE: 2.0,
+    Kind.PERSON: 2.0,
+    Kind.TASTE: 2.0,
+    Kind.CHANGE: 2.0,
+    Kind.PLAN: 1.3,
+}
+# Two statements can be on one matter where the vectors of their passages are as near as this, cosine.
+SAME_MATTER = 0.56
+# Newer statements that one is compared with, the nearest.
+NEIGHBOURS = 20
+OPEN = frozenset({Kind.PROMISE, Kind.REQUEST, Kind.PLAN})
+VALUE = re.compile(r"(\d+(?:[.,:]\d+)*)\s?([a-zA-Z가-힣]*)")
+# Topics: how many, in how many conversations at least, in what part of them at most.
+TOPICS = 12
+FEWEST_CONVERSATIONS = 3
+TOPIC_SHARE = 0.3
+# How people call themselves in a transcript of their own.
+MYSELF = frozenset({"나", "저", "본인", "me", "i", "you", "user", "human"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A statement that stays, and where it was said.
+
+    Attributes:
+        words: numbers of its words, ascending.
+    """
+
+    statement: Statement
+    path: str
+    words: tuple[int, ...]
+
+    @property
+    def order(self) -> tuple[float, str, str, int, int]:
+        """By time, then by place."""
+        said = self.statement
+        return said.epoch, self.path, said.conversation_id, said.index, said.place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """What comes up again and again.
+
+    Attributes:
+        conversations: in how many it is spoken of.
+        last: the newest statement on it that was looked at.
+    """
+
+    name: str
+    conversations: int
+    last: Kept
+
+
+class Life:
+    """Every gist at once, as counts.
+
+    Args:
+        gists: (path, gist) of every file in an order that is always the same; called twice.
+        vectors: the unit vectors of passages by id, (n, d) float32; zeros for one that has none.
+        origin: the origin's id, which may be the name of a speaker.
+    """
+
+    def __init__(self, gists: Gists, vectors: Vectors, *, origin: str) -> None:
+        self._gists = gists
+        self._vectors = vectors
+        self._origin = origin.casefold()
+        self.turns = 0
+        self._conversations = 0
+        self._times = np.zeros(WORDS, np.int32)
+        self._spread = np.zeros(WORDS, np.int32)
+        self._first, self._last = date.max.toordinal(), date.min.toordinal()
+        digest = hashlib.sha256()
+        for path, gist in gists():
+            self.turns += gist.turns
+            digest.update(f"{path}\0{gist.digest}\n".encode(errors="surrogatepass"))
+            self._count(gist)
+        self.digest = digest.hexdigest()
+        self._common = max(2.0, COMMON_SHARE * self._conversations)
+
+    def pool(self) -> list[Kept]:
+        """The heaviest statements of the life, oldest first, without those that a newer one replaces."""
+        heaviest = self._heaviest()
+        return _that_hold(heaviest, self._vectors([kept.statement.passage for kept in heaviest]))
+
+    def weight(self, kept: Kept) -> float:
+        """What a statement's kind, speaker and day make of its words' weight."""
+        return self._factor(kept.statement)
+
+    def word_weights(self, words: Sequence[int]) -> dict[int, float]:
+        """How telling words are: they recur over conversations, and are not in every one."""
+        return dict(zip(words, self._word_weights(np.asarray(words, np.int64)).tolist(), strict=True))
+
+    def topics(self, pool: Sequence[Kept]) -> list[Topic]:
+        """What comes up most often in many conversations, and not in most."""
+        newest: dict[str, Kept] = {}
+        numbers: dict[str, int] = {}
+        for kept in sorted(pool, key=lambda each: each.order):
+            for name, number in topic_numbers(kept.statement.text).items():
+                newest[name], numbers[name] = kept, number
+        most = max(FEWEST_CONVERSATIONS, TOPIC_SHARE * self._conversations)
+        often = [
+            Topic(name=name, conversations=int(self._spread[number]), last=newest[name])
+            for name, number in numbers.items()
+            if FEWEST_CONVERSATIONS <= self._spread[number] <= most
+        ]
+        return sorted(often, key=lambda topic: (-topic.conversations, topic.name))[:TOPICS]
+
+    def _count(self, gist: Gist) -> None:
+        if not gist.statements:
+            return
+        lengths = [len(words) for words in gist.words]
+        words = np.concatenate(gist.words).astype(np.int64)
+        names = [statement.conversation_id for statement in gist.statements]
+        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        self._conversations += len(places)
+        conversation = np.repeat([places[name] for name in names], lengths)
+        np.add.at(self._times, words, 1)
+        np.add.at(self._spread, np.unique(conversation * WORDS + words) % WORDS, 1)
+        days = [date.fromisoformat(statement.day).toordinal() for statement in gist.statements]
+        self._first, self._last = min(self._first, *days), max(self._last, *days)
+
+    def _word_weights(self, words: NDArray[Any]) -> NDArray[np.float64]:
+        times, spread = self._times[words], np.maximum(self._spread[words], 1)
+        weights = np.log1p(times) * np.log1p(self._conversations / spread)
+        return np.where(spread <= self._common, weights, 0.0).round(6)
+
+    def _heaviest(self) -> list[Kept]:
+        """The best `POOL` statements by weight, oldest first; the gists are gone through a second time."""
+        heap: list[tuple[float, int, Kept]] = []
+        number = 0
+        for path, gist in self._gists():
+            for statement, words in zip(gist.statements, gist.words, strict=True):
+                number -= 1
+                worth = self._factor(statement) * float(self._word_weights(words).sum())
+                score = round(worth / math.sqrt(len(statement.text) + 40), 6)
+                if score <= 0 or (len(heap) == POOL and score <= heap[0][0]):
+                    continue
+                kept = Kept(statement=statement, path=path, words=tuple(words.tolist()))
+                push = heapq.heappush if len(heap) < POOL else heapq.heapreplace
+                push(heap, (score, number, kept))
+        return sorted((kept for _, _, kept in heap), key=lambda kept: kept.order)
+
+    def _factor(self, statement: Statement) -> float:
+        whole = max(1, self._last - self._first)
+        age = (date.fromisoformat(statement.day).toordinal() - self._first) / whole
+        recency = OLDEST_WEIGHT + (1 - OLDEST_WEIGHT) * age
+        return recency * KIND_WEIGHT.get(self.kind(statement), 1.0) * self._voice(statement)
+
+    def kind(self, statement: Statement) -> Kind:
+        """Its kind; what others than the origin lay down is no rule."""
+        if statement.kind is Kind.RULE and not self.is_origins(statement):
+            return Kind.REQUEST
+        return statement.kind
+
+    def is_origins(self, statement: Statement) -> bool:
+        """Whether the origin said it: under their id, as "me", or alone with the being."""
+        speaker = statement.speaker.casefold()
+        return statement.alone or speaker == self._origin or speaker in MYSELF
+
+    def _voice(self, statement: Statement) -> float:
+        return ORIGIN_WEIGHT if self.is_origins(statement) else 1.0
+
+
+def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
+    """Leaves out what a newer statement on the same matter replaces.
+
+    Args:
+        vectors: of the passages that the statements stand in, (n, d) unit float32; zeros where there is none.
+    """
+    topics = [frozenset(topic_numbers(kept.statement.text)) for kept in pool]
+    values = [_values(kept.statement.text) for kept in pool]
+    near = (vectors @ vectors.T).round(3)
+    replaced = set()
+    for older in range(len(pool) - 1):
+        row = near[older, older + 1 :]
+        nearest = np.argsort(-row, kind="stable")[:NEIGHBOURS]
+        for newer in (older + 1 + int(place) for place in nearest if row[place] >= SAME_MATTER):
+            pair = pool[older].statement, pool[newer].statement
+            if _replaces(*pair, topics[older] & topics[newer], values[older], values[newer]):
+                replaced.add(older)
+                break
+    return [kept for place, kept in enumerate(pool) if place not in replaced]
+
+
+def _replaces(
+    older: Statement, newer: Statement, shared: frozenset[str], before: Values, now: Values
+) -> bool:
+    """Whether the newer of two statements on one matter says it anew, says it otherwise, or that it is done."""
+    if older.text == newer.text:
+        return True
+    if older.conversation_id == newer.conversation_id or older.kind in {Kind.KEPT, Kind.RULE}:
+        return False
+    if older.kind in OPEN and DONE.search(newer.text):
+        return True
+    if newer.kind is Kind.CHANGE and (shared or (before and now)):
+        return True
+    return any(unit in before and before[unit] != value for unit, value in now.items() if unit)
+
+
+def _values(text: str) -> Values:
+    """The numbers of a statement by the unit after them: 4.2킬로 is {"킬로": {"4.2"}}; without a unit under ""."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for number, unit in VALUE.findall(text):
+        found[stem(unit.lower()) if unit else ""].add(number)
+    return {unit: frozenset(numbers) for unit, numbers in found.items()}
+
+
+def choose(life: Life, pool: Sequence[Kept], room: int, cost: Callable[[Kept], int]) -> Iterator[Kept]:
+    """The most telling statements that fit: each adds words that recur in the life and are not yet covered.
+
+    Greedy cover with lazy evaluation (Minoux 1978): a gain only falls as words are covered, so the top of the heap
+    is re-counted and kept if it still leads.
+
+    Args:
+        room: tokens.
+        cost: of a statement's line, in tokens.
+    """
+    costs = [cost(kept) for kept in pool]
+    factors = [life.weight(kept) for kept in pool]
+    telling = life.word_weights(sorted({word for kept in pool for word in kept.words}))
+    covered: set[int] = set()
+
+    def gain(i: int) -> float:
+        worth = sum(telling[word] for word in pool[i].words if word not in covered)
+        return round(factors[i] * worth / math.sqrt(costs[i]), 6)
+
+    heap = [(-gain(i), i) for i in range(len(pool))]
+    heapq.heapify(heap)
+    while heap:
+        _, i = heapq.heappop(heap)
+        now = gain(i)
+        if now <= 0 or costs[i] > room:
+            continue
+        if heap and -heap[0][0] > now:
+            heapq.heappush(heap, (-now, i))
+            continue
+        covered.update(pool[i].words)
+        room -= costs[i]
+        yield pool[i]
