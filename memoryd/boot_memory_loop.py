@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memoryd.errors import MemorydError, ReplayError
-from memoryd.gist import METHOD, dumps, loads, make_gist
+from memoryd.gist import METHOD, dumps, make_gist, statements_of
 from memoryd.identity import ESTIMATE, digest_of, make_identity, read_manifests
 from memoryd.ledger import ReplayRow
 from memoryd.life import Life
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memoryd.clock import Clock
-    from memoryd.gist import Gist
+    from memoryd.gist import Statement, Stored
     from memoryd.identity import Tokenizer
     from memoryd.ledger import FileToRead, IdentityRow, Ledger
+    from memoryd.ledger.gists import GistRow
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,21 @@ log = logging.getLogger(__name__)
 LOG_SECONDS = 5.0
 # Gists are kept when they are of so many turns together, or when this was the last.
 TURNS_A_COMMIT = 20_000
+
+
+class _Gists:
+    """The gists of some owners' files, in the ledger."""
+
+    def __init__(self, ledger: Ledger, owners: Sequence[str]) -> None:
+        self._ledger = ledger
+        self._owners = owners
+
+    def numbers(self) -> Iterator[list[GistRow]]:
+        return self._ledger.gists.all(self._owners, METHOD)
+
+    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
+        bodies = self._ledger.gists.bodies(paths)
+        return {path: statements_of(body) for path, body in bodies.items()}
 
 
 class BootMemoryLoop:
@@ -156,7 +172,7 @@ class BootMemoryLoop:
         self._make_gists(row)
         embedder, tokenizer = self._embedder(), self._tokenizer()
         life = Life(
-            self._gists,
+            _Gists(self._ledger, self._owners),
             lambda passages: self._ledger.vectors.of_passages(embedder, passages),
             origin=self._origin,
         )
@@ -191,19 +207,15 @@ class BootMemoryLoop:
             digest=digest,
         )
 
-    def _gists(self) -> Iterator[tuple[str, Gist]]:
-        for row in self._ledger.gists.all(self._owners, METHOD):
-            yield row.path, loads(row.body, row.words)
-
     def _make_gists(self, row: ReplayRow) -> None:
         """Reads the files that have changed since their gist was made; what is kept outlives a replay that is cut."""
         missing = self._ledger.gists.missing(self._owners, METHOD)
-        made: list[tuple[FileToRead, str, bytes]] = []
+        made: list[tuple[FileToRead, Stored]] = []
         turns, unsaved, said = 0, 0, time.monotonic()
         for number, file in enumerate(missing, start=1):
             with self._ledger.gists.turns(file) as its_turns:
                 gist = make_gist(its_turns, partial(self._ledger.gists.passage_of, file))
-            made.append((file, *dumps(gist)))
+            made.append((file, dumps(gist)))
             turns += gist.turns
             unsaved += gist.turns
             if unsaved >= TURNS_A_COMMIT:

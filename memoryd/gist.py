@@ -13,10 +13,11 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,20 @@ FEWEST = 8
 ONE_OF = 8
 # Words are numbers below this: hashed, so that counting them takes the same memory for a year as for a life.
 WORDS = 2**21
+KINDS = tuple(Kind)
+# What the weight of a statement hangs on besides its words: how many these are, its kind's place in `KINDS`, whether
+# nobody else was there, `speaker_number`, the day's ordinal, the number of its conversation in the file, its length.
+NUMBERS = np.dtype(
+    [
+        ("words", "<u2"),
+        ("kind", "u1"),
+        ("alone", "u1"),
+        ("speaker", "<u4"),
+        ("day", "<i4"),
+        ("conversation", "<u4"),
+        ("length", "<u2"),
+    ]
+)
 # A statement says enough with so many different words.
 ENOUGH_WORDS = 10
 KIND_WEIGHT = {Kind.KEPT: 8.0, Kind.SAID: 1.0}
@@ -99,6 +114,22 @@ class Gist:
     words: tuple[NDArray[np.uint32], ...]
 
 
+class Stored(NamedTuple):
+    """A gist as the ledger keeps it: what statements are weighed by apart from what they say.
+
+    Attributes:
+        numbers: a row of `NUMBERS` for each statement.
+        words: of one statement after another, uint32.
+        body: the statements, JSON.
+    """
+
+    turns: int
+    digest: str
+    numbers: bytes
+    words: bytes
+    body: str
+
+
 def make_gist(turns: Iterable[TurnRow], passage_of: Callable[[TurnRow], str]) -> Gist:
     """Reads the turns of one file, in their order; conversations may not be mixed."""
     digest = hashlib.sha256()
@@ -151,53 +182,65 @@ def stem(run: str) -> str:
     return bare if len(bare) > 1 else run
 
 
-def dumps(gist: Gist) -> tuple[str, bytes]:
-    """A gist as the ledger keeps it: JSON, and the words one after another."""
-    lines = [
+def dumps(gist: Gist) -> Stored:
+    """A gist as the ledger keeps it."""
+    conversations = dict.fromkeys(each.conversation_id for each in gist.statements)
+    places = {name: place for place, name in enumerate(conversations)}
+    numbers = np.array(
         [
-            each.kind,
-            each.time,
-            each.epoch,
-            each.speaker,
-            each.alone,
-            each.text,
-            each.conversation_id,
-            each.index,
-            each.place,
-            each.passage,
-            len(words),
-        ]
-        for each, words in zip(gist.statements, gist.words, strict=True)
-    ]
-    body = json.dumps([gist.turns, gist.digest, lines], ensure_ascii=False, separators=(",", ":"))
-    return body, b"".join(words.tobytes() for words in gist.words)
-
-
-def loads(body: str, words: bytes) -> Gist:
-    """A gist as it was before `dumps`."""
-    turns, digest, lines = json.loads(body)
-    numbers = np.frombuffer(words, np.uint32)
-    ends = np.cumsum([line[-1] for line in lines])
-    return Gist(
-        turns=turns,
-        digest=digest,
-        statements=tuple(
-            Statement(
-                kind=Kind(kind),
-                time=time,
-                epoch=epoch,
-                speaker=speaker,
-                alone=alone,
-                text=text,
-                conversation_id=conversation_id,
-                index=index,
-                place=place,
-                passage=passage,
+            (
+                len(words),
+                KINDS.index(each.kind),
+                each.alone,
+                speaker_number(each.speaker),
+                date.fromisoformat(each.day).toordinal(),
+                places[each.conversation_id],
+                len(each.text),
             )
-            for kind, time, epoch, speaker, alone, text, conversation_id, index, place, passage, _ in lines
-        ),
-        words=tuple(np.split(numbers, ends[:-1])) if lines else (),
+            for each, words in zip(gist.statements, gist.words, strict=True)
+        ],
+        NUMBERS,
     )
+    body = [
+        (
+            *(each.kind, each.time, each.epoch, each.speaker, each.alone, each.text),
+            *(each.conversation_id, each.index, each.place, each.passage),
+        )
+        for each in gist.statements
+    ]
+    return Stored(
+        turns=gist.turns,
+        digest=gist.digest,
+        numbers=numbers.tobytes(),
+        words=b"".join(words.tobytes() for words in gist.words),
+        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def statements_of(body: str) -> list[Statement]:
+    """The statements of a gist as they were before `dumps`."""
+    return [
+        Statement(
+            kind=Kind(kind),
+            time=time,
+            epoch=epoch,
+            speaker=speaker,
+            alone=alone,
+            text=text,
+            conversation_id=conversation_id,
+            index=index,
+            place=place,
+            passage=passage,
+        )
+        for kind, time, epoch, speaker, alone, text, conversation_id, index, place, passage in json.loads(
+            body
+        )
+    ]
+
+
+def speaker_number(speaker: str) -> int:
+    """A speaker's name as a number, whatever its case."""
+    return zlib.crc32(speaker.casefold().encode(errors="surrogatepass"))
 
 
 def _most_telling(

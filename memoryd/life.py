@@ -17,11 +17,11 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from memoryd.gist import WORDS, stem, topic_numbers
+from memoryd.gist import KINDS, NUMBERS, WORDS, speaker_number, stem, topic_numbers
 from memoryd.statements import DONE, Kind
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from memoryd.gist import Gist, Statement
+    from memoryd.gist import Statement
+    from memoryd.ledger.gists import GistRow
 
-    Gists = Callable[[], Iterable[tuple[str, Gist]]]
     Vectors = Callable[[Sequence[str]], NDArray[np.float32]]
     Values = dict[str, frozenset[str]]
 
 # Statements that are looked at closely; an identity holds a tenth of them.
-POOL = 1500
+POOL = 1000
 # A word that stands in more than this part of the conversations says nothing about one of them.
 COMMON_SHARE = 0.5
 # Recent days weigh more: the last day 1, the first this much.
@@ -51,6 +51,7 @@ KIND_WEIGHT = {
     Kind.CHANGE: 2.0,
     Kind.PLAN: 1.3,
 }
+KIND_WEIGHTS = np.asarray([KIND_WEIGHT.get(kind, 1.0) for kind in KINDS])
 # Two statements can be on one matter where the vectors of their passages are as near as this, cosine.
 SAME_MATTER = 0.56
 # Newer statements that one is compared with, the nearest.
@@ -71,11 +72,13 @@ class Kept:
 
     Attributes:
         words: numbers of its words, ascending.
+        weight: what its kind, speaker and day make of its words.
     """
 
     statement: Statement
     path: str
     words: tuple[int, ...]
+    weight: float
 
     @property
     def order(self) -> tuple[float, str, str, int, int]:
@@ -98,11 +101,22 @@ class Topic:
     last: Kept
 
 
+class Gists(Protocol):
+    """Where the gists of a life are; each call of `numbers` goes through all of them again."""
+
+    def numbers(self) -> Iterable[Sequence[GistRow]]:
+        """What statements are weighed by, some files at a time, by path."""
+        ...
+
+    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
+        """Path → the statements of these files; one whose gist is gone meanwhile is left out."""
+        ...
+
+
 class Life:
     """Every gist at once, as counts.
 
     Args:
-        gists: (path, gist) of every file in an order that is always the same; called twice.
         vectors: the unit vectors of passages by id, (n, d) float32; zeros for one that has none.
         origin: the origin's id, which may be the name of a speaker.
     """
@@ -110,17 +124,18 @@ class Life:
     def __init__(self, gists: Gists, vectors: Vectors, *, origin: str) -> None:
         self._gists = gists
         self._vectors = vectors
-        self._origin = origin.casefold()
+        self._origins = np.asarray([speaker_number(name) for name in {origin, *MYSELF}])
         self.turns = 0
         self._conversations = 0
         self._times = np.zeros(WORDS, np.int32)
         self._spread = np.zeros(WORDS, np.int32)
         self._first, self._last = date.max.toordinal(), date.min.toordinal()
         digest = hashlib.sha256()
-        for path, gist in gists():
-            self.turns += gist.turns
-            digest.update(f"{path}\0{gist.digest}\n".encode(errors="surrogatepass"))
-            self._count(gist)
+        for rows in gists.numbers():
+            for row in rows:
+                self.turns += row.turns
+                digest.update(f"{row.path}\0{row.digest}\n".encode(errors="surrogatepass"))
+            self._count(*_joined(rows))
         self.digest = digest.hexdigest()
         self._common = max(2.0, COMMON_SHARE * self._conversations)
 
@@ -128,10 +143,6 @@ class Life:
         """The heaviest statements of the life, oldest first, without those that a newer one replaces."""
         heaviest = self._heaviest()
         return _that_hold(heaviest, self._vectors([kept.statement.passage for kept in heaviest]))
-
-    def weight(self, kept: Kept) -> float:
-        """What a statement's kind, speaker and day make of its words' weight."""
-        return self._factor(kept.statement)
 
     def word_weights(self, words: Sequence[int]) -> dict[int, float]:
         """How telling words are: they recur over conversations, and are not in every one."""
@@ -141,7 +152,7 @@ class Life:
         """What comes up most often in many conversations, and not in most."""
         newest: dict[str, Kept] = {}
         numbers: dict[str, int] = {}
-        for kept in sorted(pool, key=lambda each: each.order):
+        for kept in pool:
             for name, number in topic_numbers(kept.statement.text).items():
                 newest[name], numbers[name] = kept, number
         most = max(FEWEST_CONVERSATIONS, TOPIC_SHARE * self._conversations)
@@ -152,19 +163,17 @@ class Life:
         ]
         return sorted(often, key=lambda topic: (-topic.conversations, topic.name))[:TOPICS]
 
-    def _count(self, gist: Gist) -> None:
-        if not gist.statements:
+    def _count(
+        self, numbers: NDArray[Any], words: NDArray[np.int64], conversations: NDArray[np.int64]
+    ) -> None:
+        if not len(numbers):
             return
-        lengths = [len(words) for words in gist.words]
-        words = np.concatenate(gist.words).astype(np.int64)
-        names = [statement.conversation_id for statement in gist.statements]
-        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-        self._conversations += len(places)
-        conversation = np.repeat([places[name] for name in names], lengths)
+        self._conversations += int(conversations[-1]) + 1
         np.add.at(self._times, words, 1)
-        np.add.at(self._spread, np.unique(conversation * WORDS + words) % WORDS, 1)
-        days = [date.fromisoformat(statement.day).toordinal() for statement in gist.statements]
-        self._first, self._last = min(self._first, *days), max(self._last, *days)
+        pairs = np.sort(np.repeat(conversations, numbers["words"]) * WORDS + words)
+        np.add.at(self._spread, pairs[np.diff(pairs, prepend=-1) != 0] % WORDS, 1)
+        self._first = min(self._first, int(numbers["day"].min()))
+        self._last = max(self._last, int(numbers["day"].max()))
 
     def _word_weights(self, words: NDArray[Any]) -> NDArray[np.float64]:
         times, spread = self._times[words], np.maximum(self._spread[words], 1)
@@ -172,40 +181,74 @@ class Life:
         return np.where(spread <= self._common, weights, 0.0).round(6)
 
     def _heaviest(self) -> list[Kept]:
-        """The best `POOL` statements by weight, oldest first; the gists are gone through a second time."""
-        heap: list[tuple[float, int, Kept]] = []
-        number = 0
-        for path, gist in self._gists():
-            for statement, words in zip(gist.statements, gist.words, strict=True):
-                number -= 1
-                worth = self._factor(statement) * float(self._word_weights(words).sum())
-                score = round(worth / math.sqrt(len(statement.text) + 40), 6)
-                if score <= 0 or (len(heap) == POOL and score <= heap[0][0]):
-                    continue
-                kept = Kept(statement=statement, path=path, words=tuple(words.tolist()))
-                push = heapq.heappush if len(heap) < POOL else heapq.heapreplace
-                push(heap, (score, number, kept))
-        return sorted((kept for _, _, kept in heap), key=lambda kept: kept.order)
+        """The best `POOL` statements by weight, oldest first; the gists are gone through a second time.
 
-    def _factor(self, statement: Statement) -> float:
-        whole = max(1, self._last - self._first)
-        age = (date.fromisoformat(statement.day).toordinal() - self._first) / whole
+        Of those that are not among the best so far, nothing is held.
+        """
+        best: list[tuple[float, int, str, int, float, tuple[int, ...]]] = []
+        number = 0
+        for rows in self._gists.numbers():
+            numbers, words, _ = _joined(rows)
+            if not len(numbers):
+                continue
+            factors = self._factors(numbers)
+            ends = np.cumsum(numbers["words"], dtype=np.int64)
+            sums = np.concatenate([[0.0], np.cumsum(self._word_weights(words))])
+            worth = sums[ends] - sums[ends - numbers["words"]]
+            scores = (factors * worth / np.sqrt(numbers["length"] + 40.0)).round(6)
+            least = best[-1][0] if len(best) == POOL else 0.0
+            owner = np.repeat(np.arange(len(rows)), [len(row.numbers) // NUMBERS.itemsize for row in rows])
+            first = np.concatenate([[0], np.flatnonzero(np.diff(owner)) + 1])
+            begins = dict(zip(owner[first].tolist(), first.tolist(), strict=True))
+            for place in np.flatnonzero(scores > least).tolist():
+                row, end = int(owner[place]), int(ends[place])
+                own = tuple(words[end - int(numbers["words"][place]) : end].tolist())
+                where = (rows[row].path, place - begins[row])
+                best.append((float(scores[place]), -number - place, *where, float(factors[place]), own))
+            number += len(numbers)
+            best = heapq.nlargest(POOL, best)
+        return self._with_statements(best)
+
+    def _with_statements(
+        self, best: Sequence[tuple[float, int, str, int, float, tuple[int, ...]]]
+    ) -> list[Kept]:
+        told = self._gists.statements(sorted({path for _, _, path, *_ in best}))
+        kept = [
+            Kept(statement=told[path][place], path=path, words=words, weight=factor)
+            for _, _, path, place, factor, words in best
+            if path in told
+        ]
+        return sorted(kept, key=lambda each: each.order)
+
+    def _factors(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
+        """What their kinds, speakers and days make of statements' words, (n,)."""
+        age = (numbers["day"] - self._first) / max(1, self._last - self._first)
         recency = OLDEST_WEIGHT + (1 - OLDEST_WEIGHT) * age
-        return recency * KIND_WEIGHT.get(self.kind(statement), 1.0) * self._voice(statement)
+        origins = (numbers["alone"] > 0) | np.isin(numbers["speaker"], self._origins)
+        kinds = np.where(
+            ~origins & (numbers["kind"] == KINDS.index(Kind.RULE)), KINDS.index(Kind.REQUEST), numbers["kind"]
+        )
+        weights: NDArray[np.float64] = recency * KIND_WEIGHTS[kinds] * np.where(origins, ORIGIN_WEIGHT, 1.0)
+        return weights
 
     def kind(self, statement: Statement) -> Kind:
-        """Its kind; what others than the origin lay down is no rule."""
-        if statement.kind is Kind.RULE and not self.is_origins(statement):
-            return Kind.REQUEST
-        return statement.kind
+        """Its kind; what others than the origin lay down is a request."""
+        if statement.kind is not Kind.RULE or statement.alone:
+            return statement.kind
+        return Kind.RULE if speaker_number(statement.speaker) in self._origins else Kind.REQUEST
 
-    def is_origins(self, statement: Statement) -> bool:
-        """Whether the origin said it: under their id, as "me", or alone with the being."""
-        speaker = statement.speaker.casefold()
-        return statement.alone or speaker == self._origin or speaker in MYSELF
 
-    def _voice(self, statement: Statement) -> float:
-        return ORIGIN_WEIGHT if self.is_origins(statement) else 1.0
+def _joined(
+    rows: Sequence[GistRow],
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """Files' statements as one: rows of `NUMBERS` (n,), all words, and the number of each one's conversation (n,)."""
+    numbers = np.frombuffer(b"".join(row.numbers for row in rows), NUMBERS)
+    words = np.frombuffer(b"".join(row.words for row in rows), "<u4").astype(np.int64)
+    # In each file they are counted from 0 in their order: a new one begins where the number or the file changes.
+    sizes = [len(row.numbers) // NUMBERS.itemsize for row in rows]
+    files = np.repeat(np.arange(len(rows)), sizes)
+    begins = (np.diff(files) != 0) | (np.diff(numbers["conversation"].astype(np.int64)) != 0)
+    return numbers, words, np.concatenate([[0], np.cumsum(begins)]) if len(numbers) else files
 
 
 def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
@@ -263,13 +306,12 @@ def choose(life: Life, pool: Sequence[Kept], room: int, cost: Callable[[Kept], i
         cost: of a statement's line, in tokens.
     """
     costs = [cost(kept) for kept in pool]
-    factors = [life.weight(kept) for kept in pool]
     telling = life.word_weights(sorted({word for kept in pool for word in kept.words}))
     covered: set[int] = set()
 
     def gain(i: int) -> float:
         worth = sum(telling[word] for word in pool[i].words if word not in covered)
-        return round(factors[i] * worth / math.sqrt(costs[i]), 6)
+        return round(pool[i].weight * worth / math.sqrt(costs[i]), 6)
 
     heap = [(-gain(i), i) for i in range(len(pool))]
     heapq.heapify(heap)

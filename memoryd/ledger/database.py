@@ -151,8 +151,11 @@ MIGRATIONS = (
     CREATE TABLE gists (
         file INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
         method INTEGER NOT NULL,
-        body TEXT NOT NULL,
-        words BLOB NOT NULL
+        turns INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        numbers BLOB NOT NULL,
+        words BLOB NOT NULL,
+        body TEXT NOT NULL
     );
     ALTER TABLE identities ADD COLUMN made_of TEXT NOT NULL DEFAULT '{}';
     """,

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from memoryd.ledger.files import TURN_COLUMNS, turn_row
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
 
     from memoryd.ledger.database import Database
     from memoryd.ledger.rows import TurnRow
 
-CHUNK = 200
+CHUNK = 500
 
 
 class FileToRead(NamedTuple):
@@ -30,10 +29,12 @@ class FileToRead(NamedTuple):
 
 
 class GistRow(NamedTuple):
-    """A gist as it is kept: JSON, and its statements' words as uint32."""
+    """What statements are weighed by, of one file: see `memoryd.gist.Stored`."""
 
     path: str
-    body: str
+    turns: int
+    digest: str
+    numbers: bytes
     words: bytes
 
 
@@ -77,13 +78,13 @@ class GistStore:
             ).fetchone()
         return str(row["passage_id"]) if row else ""
 
-    def save(self, method: int, gists: Sequence[tuple[FileToRead, str, bytes]]) -> None:
-        """Keeps gists, in one commit, but for those of files that have changed meanwhile."""
+    def save(self, method: int, gists: Sequence[tuple[FileToRead, Sequence[object]]]) -> None:
+        """Keeps gists (`memoryd.gist.Stored`), in one commit, but for those of files that have changed meanwhile."""
         with self._database.write() as connection:
             connection.executemany(
-                """INSERT OR REPLACE INTO gists SELECT ?, ?, ?, ?
+                """INSERT OR REPLACE INTO gists SELECT ?, ?, ?, ?, ?, ?, ?
                    WHERE ? = (SELECT max(id) FROM conversations WHERE file = ?)""",
-                [(file.id, method, body, words, file.last, file.id) for file, body, words in gists],
+                [(file.id, method, *stored, file.last, file.id) for file, stored in gists],
             )
 
     def forget(self) -> None:
@@ -91,17 +92,32 @@ class GistStore:
         with self._database.write() as connection:
             connection.execute("DELETE FROM gists")
 
-    def all(self, owners: Sequence[str], method: int) -> Iterator[GistRow]:
-        """Every gist of these owners by path, a few at a time."""
+    def all(self, owners: Sequence[str], method: int) -> Iterator[list[GistRow]]:
+        """Every gist of these owners by path, some at a time, without what the statements say."""
         after, marks = "", ", ".join("?" * len(owners))
         while True:
             with self._database.read() as connection:
-                rows: list[sqlite3.Row] = connection.execute(
-                    f"""SELECT f.path, g.body, g.words FROM files f JOIN gists g ON g.file = f.id
+                rows = connection.execute(
+                    f"""SELECT f.path, g.turns, g.digest, g.numbers, g.words FROM files f JOIN gists g ON g.file = f.id
                         WHERE g.method = ? AND f.owner IN ({marks}) AND f.path > ? ORDER BY f.path LIMIT {CHUNK}""",
                     [method, *owners, after],
                 ).fetchall()
-            yield from (GistRow(*row) for row in rows)
+            if rows:
+                yield [GistRow(*row) for row in rows]
             if len(rows) < CHUNK:
                 return
             after = rows[-1]["path"]
+
+    def bodies(self, paths: Sequence[str]) -> dict[str, str]:
+        """Path → what the statements of these files say, JSON; a file that is gone by now is left out."""
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for at in range(0, len(paths), CHUNK):
+                part = paths[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                rows = connection.execute(
+                    f"SELECT f.path, g.body FROM files f JOIN gists g ON g.file = f.id WHERE f.path IN ({marks})",
+                    part,
+                )
+                found |= {row["path"]: row["body"] for row in rows}
+        return found

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memoryd.gist import dumps, statements_of
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
 from memoryd.ledger import Ledger, TurnRow
+from memoryd.ledger.gists import GistRow
 from memoryd.recall.recall import Recall
 from memoryd.testing import FakeEmbedder, FakeVectorIndex
 from memoryd.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from memoryd.gist import Gist, Statement
 
 # Kiwi takes seconds to load, so that all tests of a process share it.
 WORDS = WordSplitter()
@@ -51,6 +55,19 @@ def turn(
         time=datetime(2026, 3, day, 21, tzinfo=UTC),
         text=text,
     )
+
+
+class GistsAtHand:
+    """Gists by path, as the ledger would give them."""
+
+    def __init__(self, gists: Mapping[str, Gist]) -> None:
+        self._stored = {path: dumps(gists[path]) for path in sorted(gists)}
+
+    def numbers(self) -> list[list[GistRow]]:
+        return [[GistRow(path, *stored[:-1])] for path, stored in self._stored.items()]
+
+    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
+        return {path: statements_of(self._stored[path].body) for path in paths}
 
 
 def all_turns(ledger: Ledger, owners: Sequence[str]) -> list[TurnRow]:

@@ -20,7 +20,7 @@ from memoryd.identity import (
 )
 from memoryd.korean import estimate_tokens, sentences
 from memoryd.life import Life
-from tests.memoryd.parts import turn
+from tests.memoryd.parts import GistsAtHand, turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,8 +47,8 @@ def made_of(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *, budge
     files: dict[str, list[TurnRow]] = {}
     for path, each in turns:
         files.setdefault(path, []).append(each)
-    gists = [(path, make_gist(files[path], lambda said: said.id)) for path in sorted(files)]
-    life = Life(lambda: gists, lambda ids: np.zeros((len(ids), 1), np.float32), origin="jihun")
+    gists = GistsAtHand({path: make_gist(files[path], lambda said: said.id) for path in files})
+    life = Life(gists, lambda ids: np.zeros((len(ids), 1), np.float32), origin="jihun")
     return make_identity(manifests, life, budget=budget, settings={"budget": str(budget)})
 
 
