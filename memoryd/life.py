@@ -260,7 +260,8 @@ def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
     topics = [frozenset(topic_numbers(kept.statement.text)) for kept in pool]
     values = [_values(kept.statement.text) for kept in pool]
     near = (vectors @ vectors.T).round(3)
-    replaced = set()
+    last = {(kept.statement.speaker, kept.statement.text): place for place, kept in enumerate(pool)}
+    replaced = set(range(len(pool))) - set(last.values())
     for older in range(len(pool) - 1):
         row = near[older, older + 1 :]
         nearest = np.argsort(-row, kind="stable")[:NEIGHBOURS]
@@ -275,9 +276,7 @@ def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
 def _replaces(
     older: Statement, newer: Statement, shared: frozenset[str], before: Values, now: Values
 ) -> bool:
-    """Whether the newer of two statements on one matter says it anew, says it otherwise, or that it is done."""
-    if older.text == newer.text:
-        return True
+    """Whether the newer of two statements on one matter says it otherwise, or that it is done."""
     if older.conversation_id == newer.conversation_id or older.kind in {Kind.KEPT, Kind.RULE}:
         return False
     if older.kind in OPEN and DONE.search(newer.text):
