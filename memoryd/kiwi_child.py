@@ -27,8 +27,8 @@ LENGTH = struct.Struct("<I")
 CONTENT_TAGS = ("N", "VV", "VA", "MAG", "XR", "SH")
 
 
-def send(connection: socket.socket, value: object) -> None:
-    """Sends what marshal knows, its length before it; text with lone surrogates arrives as it is.
+def send(connection: socket.socket, value: str | list[tuple[str, str]]) -> None:
+    """Sends a text or an answer, its length before it; text with lone surrogates arrives as it is.
 
     Raises:
         OSError: the other end is gone, or does not take it within the socket's timeout.

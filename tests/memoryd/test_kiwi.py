@@ -20,7 +20,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOADING_S = 60.0
+LOADING_S = 120.0
 SAID = "보리를 병원에 데려갔다"
 MORPHEMES = [("보리", "NNG"), ("병원", "NNG"), ("데려가", "VV")]
 
