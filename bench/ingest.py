@@ -21,13 +21,14 @@ from unittest.mock import patch
 
 from bench.daemon import MODELS, REPOSITORY
 from bench.invented import write
-from bench.machine import describe_machine
+from bench.machine import describe_machine, memory_kib
 from memoryd import opening
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.clock import SystemClock
 from memoryd.config import load_config
 from memoryd.embedder import open_embedder
 from memoryd.journal import Journal
+from memoryd.kiwi import KIWI
 from memoryd.ledger import Ledger
 from memoryd.testing import FakeEmbedder
 from memoryd.users import Users
@@ -190,8 +191,9 @@ def _open(config: Config, ledger: Ledger) -> Memory:
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process and its Kiwi child have had, in MiB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (own + (memory_kib(KIWI.pid, "VmHWM") if KIWI.pid else 0)) / 1024
 
 
 def _size(folder: Path, pattern: str) -> int:

@@ -1,4 +1,4 @@
-"""What a figure was measured on: processor, cores, memory, GPUs, Python; never a host name."""
+"""What a figure was measured on: processor, cores, memory, GPUs, Python; never a host name. And a process's memory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def describe_machine() -> dict[str, object]:
         for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
     ]
     return machine | ({"gpus": gpus} if gpus else {})
+
+
+def memory_kib(pid: int, field: str = "VmRSS") -> int:
+    """Resident memory of a process in KiB: now, or the most that it has had (`VmHWM`); 0 for one that is gone."""
+    return int(_first(Path(f"/proc/{pid}/status"), rf"{field}:\s*(\d+)") or 0)
 
 
 def _first(file: Path, pattern: str) -> str | None:

@@ -18,13 +18,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.machine import memory_kib
 from memoryd.chroma import ChromaIndex, ChromaServer
 from memoryd.errors import IndexUnavailableError
+from memoryd.kiwi import KIWI
 from memoryd.korean import Words, WordSplitter, sentences
 from memoryd.ledger import (
     ConversationRow,
@@ -39,6 +40,7 @@ from memoryd.ledger import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -219,21 +221,17 @@ class ScaleMemory:
         self.built.chroma_s += time.perf_counter() - begun
 
     def resident_kib(self) -> dict[str, int]:
-        """Memory of this process and of the Chroma child, in KiB."""
+        """Memory of this process with its Kiwi child, and of the Chroma child, in KiB."""
+        kiwi = memory_kib(KIWI.pid) if KIWI.pid else 0
         return {
-            "memoryd": _resident_kib(os.getpid()),
-            "chroma": _resident_kib(self.server.pid or os.getpid()),
+            "memoryd": memory_kib(os.getpid()) + kiwi,
+            "chroma": memory_kib(self.server.pid or os.getpid()),
         }
 
     def close(self) -> None:
         """Stops Chroma and closes the ledger."""
         self.server.stop()
         self.ledger.close()
-
-
-def _resident_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 def _file(

@@ -1,6 +1,6 @@
 """The composition root: builds every part, starts them in order behind the open port, stops them in reverse.
 
-lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
+lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi's child) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from memoryd.errors import (
 )
 from memoryd.identity import read_manifests
 from memoryd.journal import Journal
+from memoryd.kiwi import KIWI
 from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
 from memoryd.users import Users
@@ -87,6 +88,7 @@ class Daemon:
 
     def start(self) -> None:
         """Begins to open everything; returns at once. `parts` says how far it is."""
+        KIWI.start()
         self._spawn("boot", self._boot)
 
     def stop(self) -> None:
@@ -98,6 +100,8 @@ class Daemon:
             memory.schedule.stop()
             memory.watcher.stop()
             memory.keeper.stop()
+        # Nobody reads any more; a start that still waits for it is over at once.
+        KIWI.stop()
         for thread in self._threads:
             # A model that is being loaded is not waited for: nothing of it needs saving.
             thread.join(STOP_LIMIT_S)

@@ -19,6 +19,7 @@ MemorydError                    500   exit 1
 ├── IndexUnavailableError       503   exit 9    Chroma can't be reached (recall goes on degraded)
 │   └── IndexDamagedError       503   exit 9    Chroma answers that it can't read its own files
 ├── EmbedderError               500   exit 10   the embedding model can't be loaded
+├── KiwiError                   500   exit 10   the Korean morpheme analyser can't be loaded, or ended over a text
 └── ReplayError                 500   exit 11   boot_memory_loop failed; the old identity stays
 """
 
@@ -193,6 +194,14 @@ class EmbedderError(MemorydError):
     code = "embedder"
     exit_code = 10
     title = "The embedding model failed"
+
+
+class KiwiError(MemorydError):
+    """The Korean morpheme analyser can't be loaded, or its process ended over a text."""
+
+    code = "kiwi"
+    exit_code = 10
+    title = "The Korean morpheme analyser failed"
 
 
 class ReplayError(MemorydError):

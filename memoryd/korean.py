@@ -11,25 +11,19 @@ long morphemes; Kiwi itself reads the text as it was written. What a text's word
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
+from memoryd.kiwi import KIWI, KiwiProcess
 from memoryd.numerals import number_variants, number_words
 from memoryd.spellings import fold
 from memoryd.transliteration import sound_keys
 
-if TYPE_CHECKING:
-    from kiwipiepy import Kiwi
-
 HANGUL_RUN = re.compile(r"[가-힣]+")
 LETTER = re.compile(r"[^\W\d_]")
 LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
-# Kiwi's tags for words that carry meaning: nouns, verbs and adjectives, adverbs, roots, foreign words.
-CONTENT_TAGS = ("N", "VV", "VA", "MAG", "XR", "SH")
 PROPER_NOUN = "NNP"
 COMMON_NOUN = "NNG"
 # Syllables that loanwords have and Korean words hardly ever: a long noun with one is written in Latin letters as well.
@@ -126,11 +120,14 @@ def latin_words(text: str) -> list[str]:
 
 
 class WordSplitter:
-    """Kiwi behind a lock, loaded at first use (about two seconds, so never on the way to the open port)."""
+    """Makes the lexical columns, with Kiwi in its child process (seconds to load). Any thread may call it.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kiwi: Kiwi | None = None
+    Args:
+        kiwi: the one that all of this process share, or one of its own.
+    """
+
+    def __init__(self, kiwi: KiwiProcess = KIWI) -> None:
+        self._kiwi = kiwi
 
     @property
     def version(self) -> str:
@@ -138,12 +135,19 @@ class WordSplitter:
         return f"kiwi {version('kiwipiepy')} {version('kiwipiepy_model')}, columns 2"
 
     def load(self) -> None:
-        """Loads Kiwi now instead of at first use."""
-        with self._lock:
-            self._loaded()
+        """Waits until Kiwi has loaded, so that the first text need not.
+
+        Raises:
+            KiwiError: it can't be loaded.
+        """
+        self._kiwi.load()
 
     def words(self, text: str) -> Words:
-        """The lexical columns of a text. Text without Hangul never waits for Kiwi."""
+        """The lexical columns of a text. Text without Hangul never waits for Kiwi.
+
+        Raises:
+            KiwiError: Kiwi can't be loaded, or can't read this text.
+        """
         text = normalise(text)
         spelled = compatible(text)
         morphemes: list[str] = []
@@ -157,26 +161,12 @@ class WordSplitter:
 
     def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
         """The words that carry meaning, and the names among them."""
-        with self._lock:
-            tokens = self._loaded().tokenize(text)
         morphemes, names = [], []
-        for token in tokens:
-            form, tag = token.form, token.tag
-            if tag.startswith(CONTENT_TAGS):
-                morphemes.append(fold(form.lower()) if len(form) >= FEWEST_FOLDED else form.lower())
-                if _is_name(form, tag):
-                    names.append(form)
+        for form, tag in self._kiwi.morphemes(text):
+            morphemes.append(fold(form.lower()) if len(form) >= FEWEST_FOLDED else form.lower())
+            if _is_name(form, tag):
+                names.append(form)
         return morphemes, names
-
-    def _loaded(self) -> Kiwi:
-        if self._kiwi is None:
-            from kiwipiepy import Kiwi
-
-            kiwi = Kiwi()
-            # The first text costs as much as Kiwi itself; nobody is to wait for that with a question.
-            kiwi.tokenize("가")
-            self._kiwi = kiwi
-        return self._kiwi
 
 
 def _is_name(form: str, tag: str) -> bool:

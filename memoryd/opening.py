@@ -1,4 +1,4 @@
-"""Opens the memory: loads the embedder and Kiwi side by side and puts ingest, index, recall and brain together."""
+"""Opens the memory: loads the embedder, waits for Kiwi, and puts ingest, index, recall and brain together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from memoryd.date_words import spans as named_times
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
 from memoryd.erase import Eraser
+from memoryd.errors import KiwiError
 from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
@@ -155,17 +156,15 @@ def open_memory(
 
 
 def _load(config: Config, words: WordSplitter) -> Embedder:
-    """Kiwi and the calendar load beside the embedder: each takes a while, and neither needs the other."""
-
-    def load() -> None:
-        words.load()
-        # The first feast that moves has the calendar read, which no question is to wait for.
-        named_times("설, Christmas", datetime.now(UTC))
-
-    beside = threading.Thread(target=load, name="kiwi", daemon=True)
-    beside.start()
+    """Everything that no question is to wait for. Kiwi has been loading beside it since the daemon started."""
     embedder = open_embedder(config)
-    beside.join()
+    # The first feast that moves has the calendar read.
+    named_times("설, Christmas", datetime.now(UTC))
+    try:
+        words.load()
+    except KiwiError as error:
+        # Each text and each question in Korean tries again, and says it where it still fails.
+        log.warning("the memory opens without Korean words: %s", error)
     return embedder
 
 

@@ -1,4 +1,4 @@
-"""`memoryd run`: hands the process to the daemon. Imports nothing that the daemon doesn't."""
+"""`memoryd run`: hands the process to the daemon, Kiwi loading beside it. Imports nothing that the daemon doesn't."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def serve(config: Path | None) -> int:
     """Runs the daemon until it is told to stop. Returns the exit code."""
+    from memoryd.kiwi import KIWI
+
+    # First of all: it takes longer to load than all else, and does so on another core while the daemon is imported.
+    KIWI.start()
     try:
         from memoryd.api.server import run
 
@@ -24,3 +28,5 @@ def serve(config: Path | None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        KIWI.stop()

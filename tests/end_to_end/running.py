@@ -184,15 +184,19 @@ class Running:
         self._process = None
 
     def children(self) -> list[int]:
-        """Process ids of the daemon's children (the Chroma child, while there is one)."""
+        """Process ids of the daemon's children: Kiwi's, and Chroma's, while there is one."""
         found = []
         for tasks in Path(f"/proc/{self.pid}/task").glob("*/children"):
             found += [int(child) for child in tasks.read_text().split()]
         return found
 
+    def chroma(self) -> list[int]:
+        """Process id of the Chroma child, while there is one."""
+        return [child for child in self.children() if "memoryd.chroma.child" in _command(child)]
+
     def kill_chroma(self) -> None:
         """`kill -9` of the Chroma child."""
-        (child,) = self.children()
+        (child,) = self.chroma()
         os.kill(child, signal.SIGKILL)
 
     def client(self) -> Client:
@@ -249,6 +253,14 @@ class Running:
     def _running(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "the daemon is not running"
         return self._process
+
+
+def _command(pid: int) -> list[str]:
+    """A process's command line; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8").split("\0")
+    except OSError:
+        return []
 
 
 def _free_port() -> int:

@@ -72,9 +72,9 @@ def test_a_kill_in_the_middle_of_reading_loses_and_doubles_nothing(searching: Ru
 def test_without_its_chroma_child_search_goes_on_degraded_and_recovers(searching: Running) -> None:
     searching.drop(DROPPED, TURNS)
     searching.start_ready()
-    (child,) = searching.children()
+    (child,) = searching.chroma()
     searching.kill_chroma()
-    searching.wait_until(lambda: child not in searching.children(), "the child's end")
+    searching.wait_until(lambda: child not in searching.chroma(), "the child's end")
     question, turn = QUESTIONS[0]
     with searching.client() as client:
         answer = client.search(question, k=3)
@@ -82,7 +82,7 @@ def test_without_its_chroma_child_search_goes_on_degraded_and_recovers(searching
     assert turn in {each.id for hit in answer.hits for each in hit.turns}
 
     searching.wait_read()
-    assert searching.children() not in ([], [child])
+    assert searching.chroma() not in ([], [child])
     for question, turn in QUESTIONS:
         assert turn in searching.found(question)
 

@@ -76,7 +76,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def splitter() -> WordSplitter:
-    """Kiwi, loaded once."""
+    """With Kiwi, whose child this whole process shares."""
     words = WordSplitter()
     words.load()
     return words

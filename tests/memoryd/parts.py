@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from memoryd.gist import Gist, Statement
 
-# Kiwi takes seconds to load, so that all tests of a process share it.
 WORDS = WordSplitter()
 SHARED = ("",)
 WRITTEN = datetime(2026, 3, 16, 12, tzinfo=UTC)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoryd.kiwi import KiwiProcess
 from memoryd.korean import (
     Words,
     WordSplitter,
@@ -181,9 +182,9 @@ def test_hangul_as_letters_and_as_syllables_has_the_same_words(splitter: WordSpl
 
 
 def test_text_without_hangul_never_waits_for_kiwi() -> None:
-    words = WordSplitter()
-    assert words.words("the vet, April 3") == Words("the vet april 3", "ㅏㅂㄹㅣㄹ")
-    assert words._kiwi is None
+    kiwi = KiwiProcess()
+    assert WordSplitter(kiwi).words("the vet, April 3") == Words("the vet april 3", "ㅏㅂㄹㅣㄹ")
+    assert kiwi.pid is None
 
 
 def test_the_version_names_what_made_the_columns(splitter: WordSplitter) -> None:
