@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from memoryd.korean import HANGUL_RUN, latin_words, normalise
-from memoryd.statements import Kind, kind_of, statements
+from memoryd.statements import Kind, is_to_be_kept, kind_of, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -249,7 +249,8 @@ def _most_telling(
     """The statements of a conversation that go into the gist, in their order."""
     weighed = []
     for place, (line, turn) in enumerate(said):
-        kind, words = kind_of(line), word_numbers(line)
+        kind = Kind.KEPT if is_to_be_kept(turn.text) else kind_of(line)
+        words = word_numbers(line)
         weight = KIND_WEIGHT.get(kind, OTHER_KIND_WEIGHT) * min(1.0, len(words) / ENOUGH_WORDS)
         weighed.append((-weight * (1.25 if NUMBER.search(line) else 1.0), place, kind, words, line, turn))
     weighed.sort(key=lambda each: each[:2])

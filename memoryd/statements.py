@@ -39,7 +39,6 @@ GIVE = "(?:줘|주세요|달라|줄래|주라)"
 # The first that fits is a statement's kind: Korean patterns, then English ones over lower case. Alternatives in Korean
 # begin with a plain syllable: then Python looks for these syllables alone, which is five times as fast.
 PATTERNS = {
-    Kind.KEPT: (r"기억해(?:\s*줘|\s*둬)?\s*[:：,]", r"^\s*remember\s*[:：,]"),
     Kind.RULE: (
         (
             r"하지\s*마|되지\s*마|말지\s*마|먹지\s*마|쓰지\s*마|보지\s*마|내지\s*마|건드리지\s*마|지우지\s*마|잊지\s*마|지\s*말[고자아라]"
@@ -99,6 +98,8 @@ PATTERNS = {
         r"\b(?:please|can you|could you|remind me|let me know)\b",
     ),
 }
+# Opens a turn of which everything is to be kept.
+TO_BE_KEPT = re.compile(r"\s*(?:기억해(?:\s*줘|\s*둬)?|remember)\s*[:：]\s*", re.IGNORECASE)
 KINDS = [(kind, re.compile(korean), re.compile(english)) for kind, (korean, english) in PATTERNS.items()]
 LATIN = re.compile(r"[a-z]")
 # Says that what was promised, asked or planned is over.
@@ -118,8 +119,13 @@ def statements(text: str) -> Iterator[str]:
             yield line
 
 
+def is_to_be_kept(text: str) -> bool:
+    """Whether a turn asks to be kept: it opens with `기억해:` or `remember:`."""
+    return TO_BE_KEPT.match(text) is not None
+
+
 def kind_of(line: str) -> Kind:
-    """The kind of a statement."""
+    """The kind of a statement by its words alone."""
     lower = line.lower()
     latin = LATIN.search(lower)
     for kind, korean, english in KINDS:

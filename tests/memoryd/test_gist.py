@@ -48,6 +48,11 @@ def test_of_a_long_conversation_the_more_telling_part_stays_in_its_order() -> No
     assert places == sorted(places)
 
 
+def test_all_of_a_turn_that_asks_to_be_kept_is_kept() -> None:
+    said = turn("기억해: 여분 열쇠는 하나에게 있어. 현관 등은 고장 났어.")
+    assert {each.kind for each in make_gist([said], lambda _: "p").statements} == {Kind.KEPT}
+
+
 def test_a_gist_comes_back_as_it_was_kept() -> None:
     gist = make_gist(
         [turn("두부는 회색 고양이야."), turn("I love \ud55c\uad6d rainy mornings")], lambda _: "p"

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from memoryd.statements import Kind, kind_of, statements
+from memoryd.statements import Kind, is_to_be_kept, kind_of, statements
 
 
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("기억해 줘: 현관 비밀번호는 여름마다 바꿔", Kind.KEPT),
-        ("Remember: the spare key is with Hana", Kind.KEPT),
         ("앞으로는 밤 열한 시 이후에 알림 보내지 마", Kind.RULE),
         ("절대 원본 파일을 건드리면 안 돼", Kind.RULE),
         ("Never push on a Friday.", Kind.RULE),
@@ -53,3 +51,17 @@ def test_questions_and_lines_that_are_too_short_or_long_are_no_statements(text: 
 def test_a_turn_gives_its_sentences_in_order_each_on_one_line() -> None:
     text = "감자를 심었어.\n물은   아침에 줬고\n비가 올 것 같아? 내일은 당근을 심을 거야."
     assert list(statements(text)) == ["감자를 심었어.", "물은 아침에 줬고", "내일은 당근을 심을 거야."]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("기억해: 열쇠는 하나에게 있어", True),
+        ("기억해 줘: 열쇠는 하나에게 있어. 여분은 서랍에.", True),
+        (" Remember : the spare key is with Hana", True),
+        ("그거 기억해? 열쇠 말이야", False),
+        ("I remember: it rained", False),
+    ],
+)
+def test_a_turn_is_to_be_kept_where_it_opens_so(text: str, kept: bool) -> None:
+    assert is_to_be_kept(text) is kept
