@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.korean import QUESTION_END, bigrams, estimate_tokens, latin_words, normalise, sentences
-from memoryd.users import ORIGIN_FILE
+from memoryd.owners import ORIGIN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -118,6 +118,19 @@ def make_identity(manifests: Manifests, turns: Iterable[tuple[str, TurnRow]], *,
     )
 
 
+def own_words(turns: Iterable[tuple[str, TurnRow]], *, budget: int) -> str:
+    """The most telling sentences of somebody's turns, a line each, in event order.
+
+    Args:
+        turns: (path, turn) in event order; read once.
+        budget: tokens (estimated).
+    """
+    said: list[Memory] = []
+    for path, turn in turns:
+        said += _sentences(path, turn, len(said))
+    return "\n".join(_line(each) for each in sorted(choose(said, budget), key=lambda memory: memory.order))
+
+
 def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
     """Every line that an identity can quote of these turns → the same without its path."""
     memories = [memory for turn in turns for memory in _sentences(path, turn, 0)]
@@ -156,6 +169,17 @@ class Scrubber:
             return True
         places = (match.start() for match in re.finditer(r" \(", line))
         return any(line[:at] in self.spoken and line[at + 2 : -1] not in self.known for at in places)
+
+
+def without_files(text: str, paths: frozenset[str]) -> str:
+    """An identity's text with a mark in place of each line that quotes one of these files."""
+    head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
+    lines = (ERASED_LINE if _quotes(line, paths) else line for line in memories.split("\n"))
+    return head + heading + "\n".join(lines)
+
+
+def _quotes(line: str, paths: frozenset[str]) -> bool:
+    return any(line[match.end() : -1] in paths for match in re.finditer(r" \(", line))
 
 
 def choose(said: Sequence[Memory], room: int) -> list[Memory]:

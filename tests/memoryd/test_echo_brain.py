@@ -328,7 +328,7 @@ def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
     events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE, conversation_id="c1"))
     next(events)
     if erased:
-        being.brain._journal.note_erased(erased)
+        being.brain._journal.note_erased(erased, ["jihun"])
     answer = list(events)[-1]
     assert isinstance(answer, Answer)
     assert answer.text == "지붕 위에서 자."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.errors import UnauthorizedError
-from memoryd.users import DEFAULT_ORIGIN, SHARED, Users
+from memoryd.owners import DEFAULT_ORIGIN, SHARED
+from memoryd.users import Users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,7 @@ def test_the_token_is_made_once_and_readable_by_its_owner_alone(manifest: Path, 
     made = token(state)
     assert len(made) >= 40
     assert stat.S_IMODE((state / "origin.token").stat().st_mode) == 0o600
-    assert [file.name for file in state.iterdir()] == ["origin.token"]
+    assert sorted(file.name for file in state.iterdir()) == ["origin.token", "users.json"]
     Users(manifest, state)
     assert token(state) == made
 
@@ -111,7 +112,9 @@ def test_no_token_or_nobodys_is_told_where_the_right_one_is(
         ("day0315/photos/jihoon/talk.txt", SHARED),
         ("day0315/someone/talk.txt", SHARED),
         ("day0315/jihoon", SHARED),
-        ("jihoon/talk.txt", SHARED),
+        ("jihoon/talk.txt", "jihoon"),
+        ("day0315/Jihoon/talk.txt", "jihoon"),
+        ("day0315/JIHOON/talk.txt", "jihoon"),
     ],
 )
 def test_a_folder_with_the_users_id_in_a_day_folder_is_that_users(
