@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUNDLED = "bundled"
+# Of the room for memories, what a member's own part takes.
+PART_OF_OWN = 0.2
 NOTHING_USED = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 BUILT_IN_NOTE = (
     "This is the built-in model: it only quotes the nearest memory. For real answers put a GGUF model "
@@ -209,7 +211,7 @@ class EchoBrain:
         self._clock = clock
         self._settings = settings
         self._at_hand = AtHand(ledger)
-        self._own_parts = OwnParts(ledger)
+        self._own_parts = OwnParts(ledger, budget=int(settings.memory_tokens * PART_OF_OWN))
 
     def ask(self, question: Question) -> Iterator[Event]:
         """Streams the answer: what was recalled, the tokens, the whole.

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from memoryd.ledger import Ledger
     from memoryd.users import User
 
-# Estimated tokens of it; and for how long it stands before it is chosen anew.
-OWN_TOKENS = 240
+# For how long it stands before it is chosen anew.
 KEPT_S = 3600.0
 
 
@@ -27,10 +26,15 @@ class _Part(NamedTuple):
 
 
 class OwnParts:
-    """Chosen at a member's first question, which waits for it, and kept for an hour; safe for threads."""
+    """Chosen at a member's first question, which waits for it, and kept for an hour; safe for threads.
 
-    def __init__(self, ledger: Ledger) -> None:
+    Args:
+        budget: of each, in estimated tokens.
+    """
+
+    def __init__(self, ledger: Ledger, *, budget: int) -> None:
         self._ledger = ledger
+        self._budget = budget
         self._lock = threading.Lock()
         self._parts: dict[str, _Part] = {}
         self._forgotten = 0
@@ -47,7 +51,8 @@ class OwnParts:
             part, forgotten = self._parts.get(user.id), self._forgotten
         if part is not None and time.monotonic() - part.made_at < KEPT_S:
             return part.text
-        part = _Part(own_words(self._ledger.files.all_turns((user.id,)), budget=OWN_TOKENS), time.monotonic())
+        text = own_words(self._ledger.files.all_turns((user.id,)), budget=self._budget)
+        part = _Part(text, time.monotonic())
         with self._lock:
             if self._forgotten == forgotten:  # else what was read may have been erased meanwhile
                 self._parts[user.id] = part

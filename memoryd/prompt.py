@@ -33,8 +33,6 @@ OWN_HEADING = (
 # Stands for that part among the passages that a question was read with.
 OWN_PART = "own part"
 QUESTION_HEADING = "# 질문 (the question)"
-# No more of the memories' room than this goes to the user's own part.
-PART_OF_OWN = 0.25
 # Room that a chat template takes around the messages, in tokens.
 TEMPLATE_TOKENS = 64
 
@@ -88,9 +86,7 @@ def make_prompt(
     """
     count_tokens = generator.count_tokens
     taken = count_tokens(own) if own else 0
-    if taken > room.memories * PART_OF_OWN:
-        own, taken = "", 0
-    packed = pack(hits, budget=room.memories - taken, count_tokens=count_tokens)
+    packed = pack(hits, budget=max(0, room.memories - taken), count_tokens=count_tokens)
     cited = tuple(hit for hit in hits if hit in packed)
     left = generator.context_tokens - room.answer - TEMPLATE_TOKENS - count_tokens(identity.text)
     here = (user, conversation_id, generator.name)

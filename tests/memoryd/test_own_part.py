@@ -34,7 +34,7 @@ def home_time() -> datetime:
 
 
 def test_it_is_of_their_own_turns_alone(home: Home) -> None:
-    parts = OwnParts(home.ledger)
+    parts = OwnParts(home.ledger, budget=200)
     assert OWN in parts.of(User(id="minji"))
     assert "두부" not in parts.of(User(id="minji"))
     assert parts.of(User(id="jun")) == ""
@@ -42,7 +42,7 @@ def test_it_is_of_their_own_turns_alone(home: Home) -> None:
 
 
 def test_it_is_kept_until_something_is_forgotten(home: Home) -> None:
-    parts = OwnParts(home.ledger)
+    parts = OwnParts(home.ledger, budget=200)
     before = parts.of(User(id="minji"))
     home.ledger.files.remove("day0315/minji/a.jsonl")
     assert parts.of(User(id="minji")) == before
