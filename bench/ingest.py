@@ -172,7 +172,7 @@ def _open(config: Config, ledger: Ledger) -> Memory:
     loop = BootMemoryLoop(
         ledger=ledger,
         manifest=config.paths.manifest,
-        owners=users.origin.owners,
+        owners=users.identity_owners,
         origin=users.origin.id,
         budget=config.replay.token_budget,
         adopted=lambda _identity: None,

@@ -148,8 +148,11 @@ class AtHand:
                 conversation.gone += len(conversation.turns) - TURNS_LEFT
                 del conversation.turns[:-TURNS_LEFT]
 
-    def forget(self, conversation_id: str) -> None:
-        """Drops a conversation, whoever's it is, and the memories in all others: they may quote it."""
+    def forget(self, conversation_id: str | None = None) -> None:
+        """Drops a conversation, whoever's it is, and the memories in all others: they may quote it.
+
+        Without an id only the memories: some of them may be another's now.
+        """
         with self._lock:
             self._forgotten += 1
             for key in [key for key in self._conversations if key[1] == conversation_id]:
@@ -165,9 +168,9 @@ class AtHand:
                 forgotten = self._forgotten
                 if key in self._conversations:
                     return
-            stored = self._ledger.files.conversation(conversation_id)
-            readable = stored is not None and stored.owners <= set(user.owners)
-            turns = stored.turns[-TURNS_LEFT:] if stored and readable else ()
+            # Not the origin's wider view: another's conversation of the same id is no part of this one.
+            stored = self._ledger.files.conversation(conversation_id, user.own)
+            turns = stored.turns[-TURNS_LEFT:] if stored else ()
             read = _Conversation(
                 [
                     Said(role=turn.role, speaker=turn.speaker, text=turn.text)

@@ -14,11 +14,10 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from memoryd.errors import MemorydError, ReplayError
-from memoryd.gist import METHOD, dumps, make_gist, statements_of
+from memoryd.gists import LedgerGists
 from memoryd.identity import ESTIMATE, digest_of, make_identity, read_manifests
 from memoryd.ledger import ReplayRow
 from memoryd.life import Life
@@ -28,32 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memoryd.clock import Clock
-    from memoryd.gist import Statement, Stored
     from memoryd.identity import Tokenizer
-    from memoryd.ledger import FileToRead, IdentityRow, Ledger
-    from memoryd.ledger.gists import GistRow
+    from memoryd.ledger import IdentityRow, Ledger
 
 log = logging.getLogger(__name__)
 
 # Between two log lines of a replay that takes long.
 LOG_SECONDS = 5.0
-# Gists are kept when they are of so many turns together, or when this was the last.
-TURNS_A_COMMIT = 20_000
-
-
-class _Gists:
-    """The gists of some owners' files, in the ledger."""
-
-    def __init__(self, ledger: Ledger, owners: Sequence[str]) -> None:
-        self._ledger = ledger
-        self._owners = owners
-
-    def numbers(self) -> Iterator[list[GistRow]]:
-        return self._ledger.gists.all(self._owners, METHOD)
-
-    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
-        bodies = self._ledger.gists.bodies(paths)
-        return {path: statements_of(body) for path, body in bodies.items()}
 
 
 class BootMemoryLoop:
@@ -169,10 +149,11 @@ class BootMemoryLoop:
             log.exception("the failed replay could not be recorded")
 
     def _run(self, row: ReplayRow) -> ReplayRow:
-        self._make_gists(row)
+        gists = LedgerGists(self._ledger, self._owners)
+        gists.make_missing(self._progress(row))
         embedder, tokenizer = self._embedder(), self._tokenizer()
         life = Life(
-            _Gists(self._ledger, self._owners),
+            gists,
             lambda passages: self._ledger.vectors.of_passages(embedder, passages),
             origin=self._origin,
         )
@@ -207,25 +188,18 @@ class BootMemoryLoop:
             digest=digest,
         )
 
-    def _make_gists(self, row: ReplayRow) -> None:
-        """Reads the files that have changed since their gist was made; what is kept outlives a replay that is cut."""
-        missing = self._ledger.gists.missing(self._owners, METHOD)
-        made: list[tuple[FileToRead, Stored]] = []
-        turns, unsaved, said = 0, 0, time.monotonic()
-        for number, file in enumerate(missing, start=1):
-            with self._ledger.gists.turns(file) as its_turns:
-                gist = make_gist(its_turns, partial(self._ledger.gists.passage_of, file))
-            made.append((file, dumps(gist)))
-            turns += gist.turns
-            unsaved += gist.turns
-            if unsaved >= TURNS_A_COMMIT:
-                self._ledger.gists.save(METHOD, made)
-                made, unsaved = [], 0
-            self._running = replace(row, turns=turns, progress=round(number / len(missing), 3))
+    def _progress(self, row: ReplayRow) -> Callable[[int, int, int], None]:
+        """Shows how far the reading of changed files is, and logs it every few seconds."""
+        said = time.monotonic()
+
+        def told(read: int, files: int, turns: int) -> None:
+            nonlocal said
+            self._running = replace(row, turns=turns, progress=round(read / files, 3))
             if time.monotonic() - said >= LOG_SECONDS:
-                log.info("replay: %d of %d files read, %d turns", number, len(missing), turns)
+                log.info("replay: %d of %d files read, %d turns", read, files, turns)
                 said = time.monotonic()
-        self._ledger.gists.save(METHOD, made)
+
+        return told
 
 
 def _seconds_since(begun: float) -> float:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from memoryd.journal import Utterance
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.opening import Memory
+    from memoryd.people import People
     from memoryd.users import User
     from memoryd.watch import Watcher
 
@@ -82,6 +83,9 @@ class Daemon:
         self._ledger_keeper = LedgerKeeper(config.paths.state, clock=self.clock)
         self._loop: BootMemoryLoop | None = None
         self._memory: Memory | None = None
+        self._people: People | None = None
+        # Set once every file is known to be its owner's; until then nobody is shown any.
+        self._owned = threading.Event()
         self._faults: dict[str, str] = {}
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -123,11 +127,23 @@ class Daemon:
             StoreError: it can't be opened.
         """
         ledger = self._ledger_keeper.ledger
-        if ledger is None:
-            if self._ledger_keeper.fault:
-                raise StoreError(self._ledger_keeper.fault)
+        if ledger is None and self._ledger_keeper.fault:
+            raise StoreError(self._ledger_keeper.fault)
+        if ledger is None or not self._owned.is_set():
             raise NotReadyError("The ledger is being opened; try again in a moment.")
         return ledger
+
+    @property
+    def people(self) -> People:
+        """Users who come.
+
+        Raises:
+            NotReadyError: the ledger is being opened.
+        """
+        _ = self.loop
+        if self._people is None:
+            raise NotReadyError("The users are being prepared; try again in a moment.")
+        return self._people
 
     @property
     def loop(self) -> BootMemoryLoop:
@@ -171,6 +187,12 @@ class Daemon:
         if self._memory is not None:
             self._memory.watcher.note(path, settled=True)
 
+    def _moved(self) -> None:
+        """Files have another owner: what conversations quote of them goes, and the identity is made without them."""
+        if self._memory is not None:
+            self._memory.brain.forget()
+        self._spawn("replay", lambda: self._replay("users"))
+
     def rebuild(self, *, embed: bool = False) -> int:
         """Makes everything derived again from files and vectors; returns the new generation's number.
 
@@ -209,6 +231,7 @@ class Daemon:
         from memoryd.boot_memory_loop import BootMemoryLoop
         from memoryd.erase import finish_erasures
         from memoryd.opening import open_memory
+        from memoryd.people import People, give_to_owners
         from memoryd.serving_tokenizer import ServingTokenizer
 
         ledger = self._ledger_keeper.open()
@@ -224,6 +247,7 @@ class Daemon:
                     self.config.paths,
                     self.journal,
                     self.clock,
+                    users=self.users,
                     chroma_url=self.config.store.chroma_url,
                 )
             except LedgerDamagedError:
@@ -231,11 +255,13 @@ class Daemon:
             except MemorydError:
                 log.exception("an erasure that was cut short can't be finished; the next start tries again")
 
+        self._insist(lambda: give_to_owners(ledger, self.users.owners))
+        self._owned.set()
         self._insist(finish)
         loop = self._loop = BootMemoryLoop(
             ledger=ledger,
             manifest=self.config.paths.manifest,
-            owners=self.users.origin.owners,
+            owners=self.users.identity_owners,
             origin=self.users.origin.id,
             budget=self.config.replay.token_budget,
             adopted=self._pin,
@@ -243,6 +269,7 @@ class Daemon:
             embedder=lambda: self._memory.embedder.id if self._memory else "",
             tokenizer=ServingTokenizer(self.config),
         )
+        self._people = People(users=self.users, ledger=ledger, loop=loop, moved=self._moved, clock=self.clock)
         self._spawn("models", self._load_models)
         # One from before serves until the first scan is done: a long life takes long to replay.
         adopted = self._insist(loop.adopt)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from memoryd.clock import Clock
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
+    from memoryd.own_part import OwnParts
     from memoryd.prompt import Prompt
     from memoryd.quotes import Quotes
     from memoryd.recall import Hit
@@ -118,6 +119,7 @@ class Question:
     """What was asked, by whom, in which conversation.
 
     Attributes:
+        owners: whose memories are recalled, of those that the user sees; None for all of them.
         deadline_s: seconds until the answer must be done.
         cancelled: set by anybody, at any time, when nobody waits for the answer any more.
     """
@@ -126,9 +128,15 @@ class Question:
     text: str
     model: str | None = None
     conversation_id: str | None = None
+    owners: tuple[str, ...] | None = None
     max_tokens: int | None = None
     deadline_s: float | None = None
     cancelled: threading.Event | None = None
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Whose memories are recalled."""
+        return self.user.owners if self.owners is None else self.owners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +198,7 @@ class EchoBrain:
         saved: Callable[[str], None],
         clock: Clock,
         settings: BrainSettings,
+        own_parts: OwnParts,
     ) -> None:
         self._recall = recall
         self._quotes = quotes
@@ -201,6 +210,7 @@ class EchoBrain:
         self._clock = clock
         self._settings = settings
         self._at_hand = AtHand(ledger)
+        self._own_parts = own_parts
 
     def ask(self, question: Question) -> Iterator[Event]:
         """Streams the answer: what was recalled, the tokens, the whole.
@@ -220,7 +230,10 @@ class EchoBrain:
         conversation_id = question.conversation_id or new_conversation_id()
         cancelled = question.cancelled or threading.Event()
         found = self._recall.memories(
-            question.text, owners=question.user.owners, count=self._settings.passages, now=asked_at
+            question.text,
+            owners=question.seen,
+            count=self._settings.passages,
+            now=asked_at,
         )
         identity = self._held(generator)
         told, prompt, first_token_ms, refused, saved = _Told(), None, 0.0, False, False
@@ -327,6 +340,7 @@ class EchoBrain:
             question=question.text,
             hits=hits,
             room=Room(memories=self._settings.memory_tokens, answer=self._longest(question)),
+            own=self._own_parts.of(question.user) if question.user.id in question.seen else "",
         )
 
     def _request(
@@ -349,8 +363,12 @@ class EchoBrain:
         said = [Said(role=turn.role, speaker=turn.speaker, text=turn.text) for turn in turns]
         self._at_hand.add(user, conversation_id, said)
 
-    def forget(self, conversation_id: str) -> None:
-        """Drops a conversation from those at hand, whoever's it is, and what the others may quote of it."""
+    def forget(self, conversation_id: str | None = None) -> None:
+        """Drops a conversation from those at hand, whoever's it is, and what the others may quote of it.
+
+        Without an id, only what they quote.
+        """
+        self._own_parts.forget()
         self._at_hand.forget(conversation_id)
 
     def _keep(
@@ -382,8 +400,10 @@ class EchoBrain:
                 )
             )
         with self._journal.held():
-            erased = self._journal.erased_since(erasures)
-            kept = [] if conversation_id in erased else turns[:1] if erased else turns
+            user = question.user
+            erased = self._journal.erased_since(erasures, user.owners)
+            gone = any(each.id == conversation_id and each.owners & frozenset(user.own) for each in erased)
+            kept = [] if gone else turns[:1] if erased else turns
             if not kept:
                 return False
             path = self._journal.append(question.user.id, conversation_id, kept)

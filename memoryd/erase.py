@@ -27,7 +27,7 @@ from memoryd.proof import Sought
 from memoryd.watch import ignored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -110,6 +110,7 @@ class Plan:
 
     Attributes:
         words: of the lexical index that only this conversation has.
+        owners: whose it is, where it is not to be taken out of everybody's files.
     """
 
     conversation_id: str
@@ -118,6 +119,7 @@ class Plan:
     sought: Sought
     words: tuple[str, ...]
     scrubber: Scrubber
+    owners: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +177,7 @@ class Eraser:
         """
         with self._one:
             begun = time.perf_counter()
-            row = next(
-                (
-                    each
-                    for each in self._ledger.erasures.unfinished()
-                    if each.digest == digest_of(conversation_id)
-                ),
-                None,
-            )
+            row = self._unfinished(user, conversation_id)
             plan, taken = None, None
             if row is None or row.state is ErasureState.BEGUN:
                 # A replay that began before the cut would add an identity that quotes it after.
@@ -190,11 +185,12 @@ class Eraser:
                     # Files on a volume that is not mounted would bring the conversation back.
                     self._folder.check()
                     self._check(user, conversation_id, resumed=row is not None)
-                    plan = make_plan(self._ledger, self._paths, self._journal, conversation_id)
+                    scope = scope_of(self._users, row.by if row else user.id)
+                    plan = make_plan(self._ledger, self._paths, self._journal, conversation_id, scope)
                     row = row or self._ledger.erasures.begin(
                         conversation_id, by=user.id, at=self._clock.now(), turns=plan.turns
                     )
-                    self._journal.note_erased(conversation_id)
+                    self._journal.note_erased(conversation_id, scope.owners or self._users.origin.owners)
                     taken = take_out(self._ledger, self._paths, row, plan)
             self._brain.forget(conversation_id)
             generation = self._keeper.renew()
@@ -202,7 +198,7 @@ class Eraser:
                 generator.forget()
             for cut in plan.cuts if plan else ():
                 self._watcher.note(cut.target or cut.path, settled=True)
-            self._replay()
+            self._replay(row.by)
             cleaned = clean(self._ledger, self._paths, plan)
             proof = prove(self._ledger, self._paths, plan)
             finish(self._ledger, row, proof, self._clock)
@@ -221,26 +217,38 @@ class Eraser:
                 seconds=round(time.perf_counter() - begun, 3),
             )
 
+    def _unfinished(self, user: User, conversation_id: str) -> ErasureRow | None:
+        """The erasure of this conversation that broke off: the user's own; of the origin, anybody's."""
+        digest = digest_of(conversation_id)
+        for row in self._ledger.erasures.unfinished():
+            if row.digest == digest and user.id in {row.by, self._users.origin.id}:
+                return row
+        return None
+
     def _check(self, user: User, conversation_id: str, *, resumed: bool) -> None:
-        """The origin may erase any conversation, a member their own."""
-        stored = self._ledger.files.conversation(conversation_id)
-        origin = user.id == self._users.origin.id
-        if resumed and origin:
+        """The origin may erase any conversation, a member what is their own of one."""
+        if resumed:
             return
-        if stored is None or not (origin or stored.owners <= set(user.owners)):
+        origin = user.id == self._users.origin.id
+        stored = self._ledger.files.conversation(conversation_id, None if origin else user.owners)
+        if stored is None:
             raise NotFoundError(
                 f'There is no conversation "{conversation_id}". A search names those that there are.'
             )
-        if not origin and stored.owners != {user.id}:
+        if not origin and user.id not in stored.owners:
             raise ForbiddenError(
                 f'The conversation "{conversation_id}" is not {user.id}\'s own; only the origin may erase it.'
             )
 
-    def _replay(self) -> None:
-        """The models have forgotten the identity that quoted it; the one that is in force after this is pinned."""
+    def _replay(self, by: str) -> None:
+        """The models have forgotten the identity that quoted it; the one that is in force after this is pinned.
+
+        None quotes a member's own, so that where a member erases there is nothing to replay, and nobody sees it.
+        """
         changed = False
         try:
-            changed = self._loop.replay("erasure").changed
+            if by == self._users.origin.id:
+                changed = self._loop.replay("erasure").changed
         except ReplayError:
             # The versions that are there quote nothing of it any more; the next replay makes another.
             log.exception("the replay after an erasure failed")
@@ -248,7 +256,26 @@ class Eraser:
             self._loop.adopt()
 
 
-def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock, *, chroma_url: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What an erasure may touch: of these owners, everybody's where there are none named."""
+
+    owners: tuple[str, ...] | None
+    owner_of: Callable[[str], str]
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is within it."""
+        return self.owners is None or self.owner_of(path) in self.owners
+
+
+def scope_of(users: Users, by: str) -> Scope:
+    """The origin erases everybody's, a member their own: another's conversation may have the same id."""
+    return Scope(owners=None if by == users.origin.id else (by,), owner_of=users.owner_of)
+
+
+def finish_erasures(
+    ledger: Ledger, paths: Paths, journal: Journal, clock: Clock, *, users: Users, chroma_url: str
+) -> None:
     """Finishes what a kill cut short, before anything reads the files or the ledger.
 
     A memory folder that is not there keeps it waiting: the conversation is still in those files.
@@ -265,7 +292,7 @@ def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock
             if not any(paths.memory.glob("day*/*")):
                 log.warning("erasure %d waits for the memory folder %s", row.id, paths.memory)
                 continue
-            plan = make_plan(ledger, paths, journal, row.conversation_id)
+            plan = make_plan(ledger, paths, journal, row.conversation_id, scope_of(users, row.by))
             take_out(ledger, paths, row, plan)
         remove_other_generations(paths.state / "chroma", begin_generation(ledger))
         if chroma_url:
@@ -275,11 +302,12 @@ def finish_erasures(ledger: Ledger, paths: Paths, journal: Journal, clock: Clock
         finish(ledger, row, prove(ledger, paths, plan), clock)
 
 
-def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: str) -> Plan:
+def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: str, scope: Scope) -> Plan:
     """Reads what there is of a conversation, in the ledger and in files that were not read yet."""
-    stored = ledger.files.conversation(conversation_id)
-    named = dict.fromkeys([*(stored.paths if stored else ()), *journal.paths_of(conversation_id)])
-    unread = _unread(ledger, paths.memory, conversation_id)
+    stored = ledger.files.conversation(conversation_id, scope.owners)
+    written = filter(scope.holds, journal.paths_of(conversation_id))
+    named = dict.fromkeys([*(stored.paths if stored else ()), *written])
+    unread = [cut for cut in _unread(ledger, paths.memory, conversation_id) if scope.holds(cut.path)]
     cuts = (
         *(plan_cut(paths.memory, path, conversation_id) for path in named),
         *(cut for cut in unread if cut.path not in named),
@@ -291,16 +319,17 @@ def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: s
     sought = Sought(
         [*said, stored.title if stored else ""],
         names=[conversation_id, *removed],
-        vectors=ledger.erasures.vectors_of(conversation_id),
-        beside=[*manifests, *ledger.erasures.texts_beside(conversation_id)],
+        vectors=ledger.erasures.vectors_of(conversation_id, scope.owners),
+        beside=[*manifests, *ledger.erasures.texts_beside(conversation_id, scope.owners)],
     )
     return Plan(
         conversation_id=conversation_id,
         turns=max(len(stored.turns) if stored else 0, sum(len(cut.turns) for cut in cuts)),
         cuts=cuts,
         sought=sought,
-        words=tuple(ledger.erasures.rare_words(conversation_id)),
-        scrubber=_scrubber(ledger, conversation_id, cuts),
+        words=tuple(ledger.erasures.rare_words(conversation_id, scope.owners)),
+        scrubber=_scrubber(ledger, conversation_id, cuts, scope.owners),
+        owners=scope.owners,
     )
 
 
@@ -310,7 +339,9 @@ def take_out(ledger: Ledger, paths: Paths, row: ErasureRow, plan: Plan) -> Taken
         carry_out(paths.memory, cut, plan.conversation_id)
     removed = [cut.path for cut in plan.cuts if cut.action is Action.REMOVED]
     targets = {cut.path: cut.target or cut.path for cut in plan.cuts if cut.path not in removed}
-    taken = ledger.erasures.cut(row, targets=targets, removed=removed, scrubbed=plan.scrubber.scrub)
+    taken = ledger.erasures.cut(
+        row, targets=targets, removed=removed, scrubbed=plan.scrubber.scrub, owners=plan.owners
+    )
     log.info("erasure %d by %s: %d turns are cut out", row.id, row.by, taken.turns)
     return taken
 
@@ -368,13 +399,15 @@ def _unread(ledger: Ledger, memory: Path, conversation_id: str) -> Iterator[Cut]
                 yield cut
 
 
-def _scrubber(ledger: Ledger, conversation_id: str, cuts: Iterable[Cut]) -> Scrubber:
-    stored = ledger.files.conversation(conversation_id)
+def _scrubber(
+    ledger: Ledger, conversation_id: str, cuts: Iterable[Cut], owners: Sequence[str] | None
+) -> Scrubber:
+    stored = ledger.files.conversation(conversation_id, owners)
     gone: dict[str, str] = {}
     for path in stored.paths if stored else ():
         gone |= quotes_of(path, stored.turns if stored else ())
     kept: dict[str, str] = {}
-    for path, turn in ledger.erasures.turns_beside(conversation_id):
+    for path, turn in ledger.erasures.turns_beside(conversation_id, owners):
         kept |= quotes_of(path, [turn])
     return Scrubber(
         gone=frozenset(gone),

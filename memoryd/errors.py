@@ -7,6 +7,7 @@ MemorydError                    500   exit 1
 ├── UnauthorizedError           401   exit 5    no token, or a wrong one
 ├── ForbiddenError              403   exit 5    the token's user may not do this
 ├── NotFoundError               404   exit 6    no such conversation, identity version, model
+├── ConflictError               409   exit 7    it is taken, or there is no room for another
 ├── BadRequestError             422   exit 7    the request can't mean anything
 ├── TooLargeError               413   exit 7    the request has more bytes than the daemon takes
 ├── NotReadyError               503   exit 8    a part is still loading; try again
@@ -86,6 +87,15 @@ class NotFoundError(MemorydError):
     status = 404
     exit_code = 6
     title = "Not found"
+
+
+class ConflictError(MemorydError):
+    """What is asked for can't stand beside what there is: a name that is taken, a seventh user."""
+
+    code = "conflict"
+    status = 409
+    exit_code = 7
+    title = "Something stands in the way"
 
 
 class BadRequestError(MemorydError):

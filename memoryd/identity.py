@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from memoryd.korean import estimate_tokens, sentences
 from memoryd.life import choose
+from memoryd.owners import ORIGIN_FILE
 from memoryd.statements import Kind
-from memoryd.users import ORIGIN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -177,6 +177,16 @@ def make_identity(
     )
 
 
+def own_words(life: Life, *, budget: int) -> str:
+    """The most telling statements of somebody's life, a line each, oldest first.
+
+    Args:
+        budget: tokens (estimated).
+    """
+    chosen = choose(life, life.pool(), budget, lambda kept: estimate_tokens(f"{_line(kept)}\n"))
+    return "\n".join(_line(kept) for kept in sorted(chosen, key=lambda each: each.order))
+
+
 def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
     """Every line that an identity can quote of these turns → the same without its path."""
     spoken = [
@@ -219,6 +229,17 @@ class Scrubber:
             return True
         places = (match.start() for match in re.finditer(r" \(", line))
         return any(line[:at] in self.spoken and line[at + 2 : -1] not in self.known for at in places)
+
+
+def without_files(text: str, paths: frozenset[str]) -> str:
+    """An identity's text with a mark in place of each line that quotes one of these files."""
+    head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
+    lines = (ERASED_LINE if _quotes(line, paths) else line for line in memories.split("\n"))
+    return head + heading + "\n".join(lines)
+
+
+def _quotes(line: str, paths: frozenset[str]) -> bool:
+    return any(line[match.end() : -1] in paths for match in re.finditer(r" \(", line))
 
 
 def _lines(life: Life, chosen: Sequence[Kept]) -> Iterator[Line]:

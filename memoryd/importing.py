@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 
 from memoryd.day_files import LeftAloneError, file_name, is_numbered
 from memoryd.errors import BadRequestError
-from memoryd.users import SHARED, owner_of
+from memoryd.owners import SHARED, SHARED_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from loaders import Conversation, Turn
     from memoryd.day_files import DayFiles, Part
+    from memoryd.owners import Owners
     from memoryd.sources import Opened
 
 DAY: Final = re.compile(r"(?:day)?(?:(?P<year>\d{4})?(?P<month>\d\d)(?P<day>\d\d)|last)\Z", re.ASCII)
@@ -94,19 +95,20 @@ class Importer:
 
     Args:
         owner: the user whose own the conversations become; SHARED for everybody's.
-        origin: the origin's id, whose folders are theirs.
+        owners: the people whose folders are their own.
         day: the day folder of conversations without times; None for the file's modification date.
     """
 
-    def __init__(self, files: DayFiles, *, owner: str, origin: str, day: str | None) -> None:
-        if owner not in {SHARED, origin}:
+    def __init__(self, files: DayFiles, *, owner: str, owners: Owners, day: str | None) -> None:
+        named = SHARED if owner == SHARED else owners.named(owner)
+        if named is None:
             raise BadRequestError(
                 f"There is no user {owner!r}; a folder of that name would be everybody's. "
-                f"Say --for {origin}, or leave --for out to share."
+                f"Say --for {' or '.join([owners.origin, *owners.others])}, or leave --for out to share."
             )
         self._files = files
-        self._owner = owner
-        self._origin = origin
+        self._owner = named
+        self._owners = owners
         self._day = day
         self._said: dict[str, defaultdict[Hashable, set[str]]] = {}
 
@@ -172,10 +174,11 @@ class Importer:
 
     def _check_owner(self, parts: Sequence[Part]) -> None:
         for part in parts:
-            if owner_of(part.path, self._origin) != self._owner:
-                there, here = (self._origin, "shared") if self._owner == SHARED else ("shared", self._owner)
+            if (there := self._owners.of(part.path)) != self._owner:
+                here = self._owner or SHARED_WORD
                 raise LeftAloneError(
-                    f"{part.path} has it already as {there}, not {here}; move its files, or import it the same way"
+                    f"{part.path} has it already as {there or SHARED_WORD}, not {here}; "
+                    "move its files, or import it the same way"
                 )
 
     def _recognised(self, form: str, conversation: Conversation) -> Conversation:

@@ -214,7 +214,7 @@ class Ingest:
         except loaders.EmptyFileError as error:
             log.info("%s is skipped: %s", name, error.reason)
             emptied = replace(row, state=FileState.SKIPPED, reason=error.reason)
-            self._ledger.files.replace(NewFile(row=emptied, day=day_of(name)))
+            self._put(NewFile(row=emptied, day=day_of(name)))
         except loaders.UnreadableError as error:
             self._refuse(row, FileState.QUARANTINED, error.reason, error.line)
         except OSError as error:
@@ -247,9 +247,7 @@ class Ingest:
             yield CutConversation(conversation, turns, tuple(passages))
 
     def _row(self, path: str, signature: Signature) -> FileRow:
-        return FileRow(
-            path=path, signature=signature, state=FileState.INDEXED, owner=self._users.owner_of(path)
-        )
+        return FileRow(path=path, signature=signature, state=FileState.INDEXED)
 
     def _refusal(self, file: Path, status: os.stat_result) -> str | None:
         """Why a file is not even opened, or None."""
@@ -267,7 +265,15 @@ class Ingest:
         """Lists a file with its reason. What was read from it earlier stays: a damaged edit loses nothing."""
         log.warning("%s is %s: %s", row.path, state, reason)
         refused = replace(row, state=state, reason=reason, line=line)
-        self._ledger.files.refuse(refused, day_of(row.path))
+        with self._users.steady():
+            owner = self._users.owner_of(row.path)
+            self._ledger.files.refuse(replace(refused, owner=owner), day_of(row.path))
+
+    def _put(self, file: NewFile) -> None:
+        """Commits a file as its owner's: who that is must not change between the question and the commit."""
+        with self._users.steady():
+            owner = self._users.owner_of(file.row.path)
+            self._ledger.files.replace(replace(file, row=replace(file.row, owner=owner)))
 
     def _embed_all(self, files: Sequence[_ReadFile], between: Callable[[], None]) -> dict[str, Exception]:
         """Embeds what is new in all of them together; says which could not be and why.
@@ -291,7 +297,7 @@ class Ingest:
         """Commits a file whose vectors are there, or notes in `failed` why it can't be."""
         try:
             row, conversations = file.row, split.result()
-            self._ledger.files.replace(NewFile(row=row, day=day_of(row.path), conversations=conversations))
+            self._put(NewFile(row=row, day=day_of(row.path), conversations=conversations))
         except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
             failed[file.path] = error
         else:

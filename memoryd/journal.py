@@ -13,7 +13,7 @@ import secrets
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from memoryd.disk import UNSAFE, sync_folder
 from memoryd.errors import StoreError
@@ -21,7 +21,7 @@ from memoryd.memory_folder import MemoryFolder
 from memoryd.native_line import native_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -40,6 +40,13 @@ class Utterance:
     identity_version: int | None = None
 
 
+class ErasedConversation(NamedTuple):
+    """A conversation that is gone, and whose it was."""
+
+    id: str
+    owners: frozenset[str]
+
+
 class Journal:
     """Appends turns to conversations.
 
@@ -50,7 +57,7 @@ class Journal:
     def __init__(self, memory: Path) -> None:
         self._folder = MemoryFolder(memory)
         self._lock = threading.RLock()
-        self._erased: list[str] = []
+        self._erased: list[ErasedConversation] = []
 
     def append(self, user: str, conversation_id: str, turns: Sequence[Utterance]) -> str:
         """Writes turns and syncs them to disk; returns the file's path below `memory/`.
@@ -84,13 +91,14 @@ class Journal:
         """How many conversations were erased since the start: a moment to compare with."""
         return len(self._erased)
 
-    def erased_since(self, moment: int) -> list[str]:
-        """The ids of the conversations that were erased since then."""
-        return self._erased[moment:]
+    def erased_since(self, moment: int, owners: Sequence[str]) -> list[ErasedConversation]:
+        """The conversations that were erased since then, of those that who sees these owners may have seen."""
+        seen = frozenset(owners)
+        return [each for each in self._erased[moment:] if each.owners & seen]
 
-    def note_erased(self, conversation_id: str) -> None:
-        """Lets those who are about to write know that this conversation is gone."""
-        self._erased.append(conversation_id)
+    def note_erased(self, conversation_id: str, owners: Iterable[str]) -> None:
+        """Lets those who are about to write know that what these owners had of this conversation is gone."""
+        self._erased.append(ErasedConversation(conversation_id, frozenset(owners)))
 
     def paths_of(self, conversation_id: str) -> list[str]:
         """The files that were written for a conversation, read yet or not."""

@@ -19,6 +19,7 @@ from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
 from memoryd.mounts import network_file_system
+from memoryd.own_part import OwnParts
 from memoryd.quotes import Quotes
 from memoryd.recall.recall import Recall
 from memoryd.recall.reranker import Reranker
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from memoryd.users import Users
 
 log = logging.getLogger(__name__)
+
+# Of the room for memories, what a member's own part takes.
+PART_OF_OWN = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,9 @@ def open_memory(
         saved=saved,
         clock=clock,
         settings=_brain_settings(config),
+        own_parts=OwnParts(
+            ledger, embedder=embedder.id, budget=int(config.recall.token_budget * PART_OF_OWN)
+        ),
     )
     schedule = Schedule(
         cron=config.replay.cron,

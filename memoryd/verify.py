@@ -24,7 +24,7 @@ from memoryd.index_keeper import BUILDING
 from memoryd.ingest import printable
 from memoryd.ledger import AGAIN, FileState
 from memoryd.ledger.audit import CHUNK, sound
-from memoryd.users import SHARED
+from memoryd.owners import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -63,6 +63,7 @@ def ask(
     *,
     model: str | None,
     conversation_id: str | None,
+    of: list[str] | None,
     max_tokens: int | None,
     deadline_s: float | None,
     stream: bool,
@@ -73,6 +74,7 @@ def ask(
         question=question,
         model=model,
         conversation_id=conversation_id,
+        of=of,
         max_tokens=max_tokens,
         deadline_s=deadline_s,
         stream=stream,
@@ -87,6 +89,7 @@ def search(
     since: datetime | None,
     until: datetime | None,
     speaker: str | None,
+    of: list[str] | None,
     now: datetime | None,
     explain: bool,
 ) -> Call[m.SearchAnswer]:
@@ -98,6 +101,7 @@ def search(
         since=since,
         until=until,
         speaker=speaker,
+        of=of,
         now=now,
         explain=explain,
     )
@@ -141,6 +145,27 @@ def files(state: str | None) -> Call[m.FileList]:
     """`GET /api/files?state=`."""
     params = {} if state is None else {"state": state}
     return Call(method="GET", path="/api/files", shape=m.FileList, params=params)
+
+
+def users() -> Call[m.UserList]:
+    """`GET /api/users`."""
+    return Call(method="GET", path="/api/users", shape=m.UserList)
+
+
+def add_user(name: str, *, returning: bool) -> Call[m.UserToken]:
+    """`POST /api/users`."""
+    body = _checked(m.NewUser, name=name, returning=returning)
+    return Call(method="POST", path="/api/users", shape=m.UserToken, body=body, patient=True)
+
+
+def remove_user(user: str) -> Call[m.RemovedUser]:
+    """`DELETE /api/users/{id}`."""
+    return Call(method="DELETE", path=f"/api/users/{quote(user, safe='')}", shape=m.RemovedUser)
+
+
+def rotate_token(user: str) -> Call[m.UserToken]:
+    """`POST /api/users/{id}/rotate`."""
+    return Call(method="POST", path=f"/api/users/{quote(user, safe='')}/rotate", shape=m.UserToken)
 
 
 def rebuild(*, embed: bool) -> Call[m.Rebuilt]:

@@ -75,11 +75,13 @@ class Client:
         *,
         model: str | None = None,
         conversation_id: str | None = None,
+        of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
     ) -> m.AskAnswer:
         """Asks, and waits for the whole answer with the memories that it stands on.
 
+        `of` narrows whose these are: `shared`, or ids of users whom you see.
         After `deadline_s` seconds it is `TooSlowError`; what was said until then is kept in the conversation.
         """
         return self._send(
@@ -87,6 +89,7 @@ class Client:
                 question,
                 model=model,
                 conversation_id=conversation_id,
+                of=of,
                 max_tokens=max_tokens,
                 deadline_s=deadline_s,
                 stream=False,
@@ -99,6 +102,7 @@ class Client:
         *,
         model: str | None = None,
         conversation_id: str | None = None,
+        of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
     ) -> Generator[AskEvent, None, None]:
@@ -110,6 +114,7 @@ class Client:
             question,
             model=model,
             conversation_id=conversation_id,
+            of=of,
             max_tokens=max_tokens,
             deadline_s=deadline_s,
             stream=True,
@@ -135,14 +140,18 @@ class Client:
         since: datetime | None = None,
         until: datetime | None = None,
         speaker: str | None = None,
+        of: list[str] | None = None,
         now: datetime | None = None,
         explain: bool = False,
     ) -> m.SearchAnswer:
         """The `k` passages nearest to the query.
 
-        `now` is the moment that its date words count from; with `explain` each hit says why it is where it is.
+        `of` is as in `ask`. `now` is the moment that its date words count from; with `explain` each hit says why
+        it is where it is.
         """
-        call = calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
+        call = calls.search(
+            query, k=k, since=since, until=until, speaker=speaker, of=of, now=now, explain=explain
+        )
         return self._send(call)
 
     def add_conversation(
@@ -177,6 +186,22 @@ class Client:
     def files(self, state: str | None = None) -> m.FileList:
         """The files under `memory/`: all, or the `indexed`, `skipped` or `quarantined` ones."""
         return self._send(calls.files(state))
+
+    def users(self) -> m.UserList:
+        """The users, and those whose folders are still theirs; the origin's to see."""
+        return self._send(calls.users())
+
+    def add_user(self, name: str, *, returning: bool = False) -> m.UserToken:
+        """Makes a member; their token is in the answer and nowhere else. `returning` lets one in again."""
+        return self._send(calls.add_user(name, returning=returning))
+
+    def remove_user(self, user: str) -> m.RemovedUser:
+        """Takes a member's token away; their files stay, for the origin alone to see."""
+        return self._send(calls.remove_user(user))
+
+    def rotate_token(self, user: str) -> m.UserToken:
+        """Another token for a user; the old one is nobody's from now on."""
+        return self._send(calls.rotate_token(user))
 
     def rebuild(self, *, embed: bool = False) -> m.Rebuilt:
         """Makes everything derived again from the files; vectors too where `embed` asks for it."""
@@ -246,6 +271,7 @@ class AsyncClient:
         *,
         model: str | None = None,
         conversation_id: str | None = None,
+        of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
     ) -> m.AskAnswer:
@@ -255,6 +281,7 @@ class AsyncClient:
                 question,
                 model=model,
                 conversation_id=conversation_id,
+                of=of,
                 max_tokens=max_tokens,
                 deadline_s=deadline_s,
                 stream=False,
@@ -267,6 +294,7 @@ class AsyncClient:
         *,
         model: str | None = None,
         conversation_id: str | None = None,
+        of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
     ) -> AsyncGenerator[AskEvent, None]:
@@ -275,6 +303,7 @@ class AsyncClient:
             question,
             model=model,
             conversation_id=conversation_id,
+            of=of,
             max_tokens=max_tokens,
             deadline_s=deadline_s,
             stream=True,
@@ -301,11 +330,14 @@ class AsyncClient:
         since: datetime | None = None,
         until: datetime | None = None,
         speaker: str | None = None,
+        of: list[str] | None = None,
         now: datetime | None = None,
         explain: bool = False,
     ) -> m.SearchAnswer:
         """See `Client.search`."""
-        call = calls.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
+        call = calls.search(
+            query, k=k, since=since, until=until, speaker=speaker, of=of, now=now, explain=explain
+        )
         return await self._send(call)
 
     async def add_conversation(
@@ -340,6 +372,22 @@ class AsyncClient:
     async def files(self, state: str | None = None) -> m.FileList:
         """See `Client.files`."""
         return await self._send(calls.files(state))
+
+    async def users(self) -> m.UserList:
+        """See `Client.users`."""
+        return await self._send(calls.users())
+
+    async def add_user(self, name: str, *, returning: bool = False) -> m.UserToken:
+        """See `Client.add_user`."""
+        return await self._send(calls.add_user(name, returning=returning))
+
+    async def remove_user(self, user: str) -> m.RemovedUser:
+        """See `Client.remove_user`."""
+        return await self._send(calls.remove_user(user))
+
+    async def rotate_token(self, user: str) -> m.UserToken:
+        """See `Client.rotate_token`."""
+        return await self._send(calls.rotate_token(user))
 
     async def rebuild(self, *, embed: bool = False) -> m.Rebuilt:
         """See `Client.rebuild`."""

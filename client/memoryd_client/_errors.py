@@ -7,7 +7,9 @@ ClientError
 ├── UnexpectedAnswerError     what answers there does not speak memoryd's language
 └── ProblemError              the daemon said no, and why: `.problem`
     ├── UnauthorizedError     401    no token, or a wrong one
+    ├── ForbiddenError        403    another's to do: the origin's, mostly
     ├── NotFoundError         404    no such conversation, identity version, model
+    ├── ConflictError         409    it is taken, or there is no room for another
     ├── BadRequestError       422    the request can't mean anything
     ├── NotReadyError         503    a part is still loading: `.retry_after`
     │   └── BusyError         503    too many questions wait already: `.retry_after`
@@ -68,6 +70,14 @@ class UnauthorizedError(ProblemError):
     """No token, or a wrong one."""
 
 
+class ForbiddenError(ProblemError):
+    """The token's user may not do this."""
+
+
+class ConflictError(ProblemError):
+    """What is asked for can't stand beside what there is: a name that is taken, a seventh user."""
+
+
 class NotFoundError(ProblemError):
     """No such conversation, identity version, model or file."""
 
@@ -91,7 +101,9 @@ class TooSlowError(ProblemError):
 _BY_CODE = {"busy": BusyError}
 _BY_STATUS = {
     401: UnauthorizedError,
+    403: ForbiddenError,
     404: NotFoundError,
+    409: ConflictError,
     422: BadRequestError,
     503: NotReadyError,
     504: TooSlowError,

@@ -45,7 +45,7 @@ class AskRequest(Wire):
     """`POST /api/ask`. `model` names a runner (`llm.default` otherwise); `max_tokens` bounds the answer.
 
     `deadline_s` are the seconds until the answer must be done; after them it is problem `too_slow`, and what was
-    said until then is kept.
+    said until then is kept. `of` narrows whose memories are recalled: `shared`, or ids of users whom the caller sees.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +54,7 @@ class AskRequest(Wire):
     model: str | None = None
     conversation_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.:-]{1,120}$")
     stream: bool = False
+    of: list[str] | None = Field(default=None, min_length=1, max_length=100)
     max_tokens: int | None = Field(default=None, ge=1, le=8192)
     deadline_s: float | None = Field(default=None, gt=0, le=3600)
 
@@ -61,6 +62,7 @@ class AskRequest(Wire):
 class SearchRequest(Wire):
     """`POST /api/search`. `since` and `until` filter by event time, `speaker` by who speaks.
 
+    `of` narrows whose memories are searched: `shared`, or ids of users whom the caller sees.
     `now` is the moment that date words in the query ("지난주 화요일", "early March") count from (default: the clock);
     what was said then, or near it, gains, and nothing is left out for it. `explain` has each hit say why it is
     where it is.
@@ -73,6 +75,7 @@ class SearchRequest(Wire):
     since: Moment | None = None
     until: Moment | None = None
     speaker: str | None = None
+    of: list[str] | None = Field(default=None, min_length=1, max_length=100)
     now: Moment | None = None
     explain: bool = False
 
@@ -274,18 +277,20 @@ class Erased(Wire):
         copies: files that were kept of a damaged ledger, and went because they may hold it.
         generation: of the vector index, begun anew.
         seconds: that all of it took.
+
+    What is counted over everybody's memory is the origin's to see: null, and no proof, where a member has erased.
     """
 
     files: list[ErasedFile]
     turns: int
     passages: int
-    vectors: int
-    identities: int
+    vectors: int | None = None
+    identities: int | None = None
     identity_version: int
-    log_lines: int
-    copies: list[str]
-    generation: int
-    proof: ErasureProof
+    log_lines: int | None = None
+    copies: list[str] = []
+    generation: int | None = None
+    proof: ErasureProof | None = None
     seconds: float
 
 
@@ -391,7 +396,10 @@ class Ready(Wire):
 
 
 class Counts(Wire):
-    """What the ledger holds, and the work done since it was made."""
+    """What the ledger holds, and the work done since it was made; of what the caller may see.
+
+    `vectors` counts texts, each once. `embedded_texts` is how many were ever embedded; for a member the same.
+    """
 
     files_indexed: int
     files_skipped: int
@@ -406,7 +414,7 @@ class Counts(Wire):
 
 
 class Status(Wire):
-    """`GET /api/status`."""
+    """`GET /api/status`. Where `memory` and `state` lie is the origin's to know: empty for a member."""
 
     version: str
     user: str
@@ -418,6 +426,49 @@ class Status(Wire):
     last_day: date | None
     counts: Counts
     ready: Ready
+
+
+class UserView(Wire):
+    """A user; `former` is one who was, and whose folders are still theirs. `since` is a member's first day."""
+
+    id: str
+    role: Literal["origin", "member", "former"]
+    since: datetime | None
+
+
+class UserList(Wire):
+    """`GET /api/users`: the origin first; `free` says how many more there may be."""
+
+    users: list[UserView]
+    free: int
+
+
+class NewUser(Wire):
+    """`POST /api/users`. `returning` lets somebody in again who was a user before, and gives them their folders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    returning: bool = False
+
+
+class UserToken(Wire):
+    """A user's new token, which is kept nowhere and not shown again.
+
+    `files` counts those that were shared until now, in folders of their name, and are theirs alone from now on.
+    """
+
+    id: str
+    role: Literal["origin", "member"]
+    token: str
+    files: int
+
+
+class RemovedUser(Wire):
+    """`DELETE /api/users/{id}`: whose token is nobody's now. Their `files` stay, for the origin alone to see."""
+
+    id: str
+    files: int
 
 
 class Rebuilt(Wire):

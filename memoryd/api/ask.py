@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 from memoryd.api.asking import Asking
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.problems import BROKEN, problem_of
-from memoryd.api.views import citations
+from memoryd.api.views import citations, degraded
 from memoryd.echo_brain import Answer, Question, Recalled, Thought, Token
 from memoryd.errors import MemorydError
 from memoryd_client.models import AskAnswer, AskRequest, Problem, Timings
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from memoryd.echo_brain import Event
+    from memoryd.users import User
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -46,6 +47,7 @@ async def ask(
         text=request.question,
         model=request.model,
         conversation_id=request.conversation_id,
+        owners=user.narrowed(request.of),
         max_tokens=request.max_tokens,
         deadline_s=request.deadline_s,
         cancelled=(cancelled := threading.Event()),
@@ -60,11 +62,11 @@ async def ask(
     try:
         if request.stream:
             # The first event comes before the response does, so that an error before it is a plain problem document.
-            response = _EventStream(asking, await anext(asking))
+            response = _EventStream(asking, await anext(asking), user)
             streaming = True
             return response
         (answer,) = [event async for event in asking if isinstance(event, Answer)]
-        return _answer(answer)
+        return _answer(answer, user)
     finally:
         if not streaming:
             await asking.end()
@@ -73,9 +75,11 @@ async def ask(
 class _EventStream(StreamingResponse):
     """Server-sent events, each sent when it comes."""
 
-    def __init__(self, asking: Asking, first: Event) -> None:
+    def __init__(self, asking: Asking, first: Event, user: User) -> None:
         super().__init__(
-            _stream(first, asking), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+            _stream(first, asking, user),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache"},
         )
         self._asking = asking
 
@@ -87,13 +91,13 @@ class _EventStream(StreamingResponse):
             await self._asking.end()
 
 
-async def _stream(first: Event, rest: Asking) -> AsyncIterator[str]:
-    yield _server_sent(first)
+async def _stream(first: Event, rest: Asking, user: User) -> AsyncIterator[str]:
+    yield _server_sent(first, user)
     try:
         async for event in rest:
-            yield _server_sent(event)
+            yield _server_sent(event, user)
     except MemorydError as error:
-        yield _error(problem_of(error))
+        yield _error(problem_of(error, user))
     except Exception:  # the request's boundary: a stream that has begun can only say so in itself
         log.exception("an answer broke off")
         yield _error(BROKEN)
@@ -103,7 +107,7 @@ def _error(problem: Problem) -> str:
     return f"event: error\ndata: {problem.model_dump_json()}\n\n"
 
 
-def _server_sent(event: Event) -> str:
+def _server_sent(event: Event, user: User) -> str:
     if isinstance(event, Token | Thought):
         name = "token" if isinstance(event, Token) else "thought"
         data = json.dumps({"text": event.text}, ensure_ascii=False)
@@ -111,14 +115,14 @@ def _server_sent(event: Event) -> str:
         found = [each.model_dump(mode="json") for each in citations(event.hits)]
         name, data = (
             "recall",
-            json.dumps({"degraded": event.degraded, "citations": found}, ensure_ascii=False),
+            json.dumps({"degraded": degraded(event.degraded, user), "citations": found}, ensure_ascii=False),
         )
     else:
-        name, data = "done", _answer(event).model_dump_json()
+        name, data = "done", _answer(event, user).model_dump_json()
     return f"event: {name}\ndata: {data}\n\n"
 
 
-def _answer(event: Answer) -> AskAnswer:
+def _answer(event: Answer, user: User) -> AskAnswer:
     return AskAnswer(
         answer=event.text,
         thought=event.thought,
@@ -126,7 +130,7 @@ def _answer(event: Answer) -> AskAnswer:
         model=event.model,
         conversation_id=event.conversation_id,
         identity_version=event.identity_version,
-        degraded=event.degraded,
+        degraded=degraded(event.degraded, user),
         note=event.note,
         saved=event.saved,
         citations=citations(event.hits),

@@ -45,9 +45,9 @@ def add_conversation(request: NewConversation, daemon: DaemonOf, user: UserOf) -
 
 @router.get("/api/conversations/{conversation_id:path}")
 def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> ConversationView:
-    """Every turn of a conversation, in event order."""
-    stored = daemon.ledger.files.conversation(conversation_id)
-    if stored is None or not stored.owners <= set(user.owners):
+    """Every turn of a conversation that the caller may see, in event order."""
+    stored = daemon.ledger.files.conversation(conversation_id, user.owners)
+    if stored is None:
         raise NotFoundError(
             f'There is no conversation "{conversation_id}". A search names those that there are.'
         )
@@ -62,10 +62,10 @@ def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Conver
 @router.delete("/api/conversations/{conversation_id:path}")
 def erase_conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Erased:
     """Takes a conversation out of its files and everything made of them, and proves it."""
-    return erased_view(daemon.memory.eraser.erase(user, conversation_id))
+    return erased_view(daemon.memory.eraser.erase(user, conversation_id), user)
 
 
 @router.get("/api/files")
-def files(daemon: DaemonOf, _user: UserOf, state: FileState | None = None) -> FileList:
-    """Every file below `memory/`: indexed, skipped or quarantined, with the reason."""
-    return FileList(files=[file_view(row) for row in daemon.ledger.files.list(state)])
+def files(daemon: DaemonOf, user: UserOf, state: FileState | None = None) -> FileList:
+    """The files below `memory/` that the caller may see: indexed, skipped or quarantined, with the reason."""
+    return FileList(files=[file_view(row) for row in daemon.ledger.files.list(state, user.owners)])

@@ -9,6 +9,17 @@ from fastapi import Depends, Request
 from memoryd.daemon import Daemon
 from memoryd.users import User
 
+# What a member is told that only the origin may do.
+WHAT = {
+    ("POST", "/api/replay"): "replay now",
+    ("POST", "/api/rebuild"): "rebuild",
+    ("POST", "/api/verify"): "verify",
+    ("GET", "/api/users"): "list the users",
+    ("POST", "/api/users"): "add a user",
+    ("DELETE", "/api/users/{user_id}"): "remove a user",
+    ("POST", "/api/users/{user_id}/rotate"): "give a user another token",
+}
+
 
 async def the_daemon(request: Request) -> Daemon:
     """The daemon that this app serves.
@@ -25,5 +36,23 @@ async def the_user(request: Request) -> User:
     return user
 
 
+async def the_origin(request: Request) -> User:
+    """The user whose token the gate has seen, who is the origin.
+
+    Raises:
+        ForbiddenError: it is a member.
+    """
+    user: User = request.state.user
+    user.must_be_origin(WHAT.get((request.method, request.scope["route"].path), "do this"))
+    return user
+
+
+async def maybe_a_user(request: Request) -> User | None:
+    """The user of a call to an open route, where it brought a token."""
+    return getattr(request.state, "user", None)
+
+
 DaemonOf = Annotated[Daemon, Depends(the_daemon)]
 UserOf = Annotated[User, Depends(the_user)]
+MaybeUserOf = Annotated[User | None, Depends(maybe_a_user)]
+OriginOf = Annotated[User, Depends(the_origin)]

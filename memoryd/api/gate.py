@@ -7,12 +7,13 @@ call ─▶ token? ─ no ─▶ 401      FastAPI would read the whole body firs
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
 from memoryd.api.problems import answer, problem_of
-from memoryd.errors import MemorydError, TooLargeError
+from memoryd.errors import MemorydError, TooLargeError, UnauthorizedError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,24 +25,29 @@ OPEN = frozenset({"/health", "/ready"})
 
 
 class Gate:
-    """Middleware around the routes; leaves the user of the call in the request's state."""
+    """Middleware around the routes; leaves the user of the call in the request's state, on open routes too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses a call, or hands it on."""
-        # An open route reads no body, so nothing is read for it: a stranger's least of all.
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         daemon: Daemon = scope["app"].state.daemon
         headers = Headers(scope=scope)
+        if scope["path"] in OPEN:
+            # An open route reads no body, so nothing is read for it: a stranger's least of all.
+            with suppress(UnauthorizedError):
+                scope.setdefault("state", {})["user"] = daemon.users.of_token(_bearer(headers))
+            await self._app(scope, receive, send)
+            return
         try:
             scope.setdefault("state", {})["user"] = daemon.users.of_token(_bearer(headers))
             read = await _body(headers, receive, daemon.config.server.max_body_bytes)
         except MemorydError as error:
-            await answer(problem_of(error))(scope, receive, send)
+            await answer(problem_of(error, None))(scope, receive, send)
             return
 
         async def from_the_start() -> Message:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
+from memoryd.api.dependencies import DaemonOf, OriginOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import identity_view, replay_view
 from memoryd.errors import MemorydError, NotFoundError, NotReadyError
 from memoryd_client.models import IdentityView, ReplayList, ReplayRequest, ReplayView
@@ -42,14 +42,14 @@ def identity_version(
 
 
 @router.post("/api/replay")
-def replay(daemon: DaemonOf, _user: UserOf, request: ReplayRequest | None = None) -> ReplayView:
+def replay(daemon: DaemonOf, origin: OriginOf, request: ReplayRequest | None = None) -> ReplayView:
     """Replays now. Without `wait` it answers at once with the replay that has begun."""
     loop = daemon.loop
     if request is None or request.wait:
-        return replay_view(loop.replay("request"))
+        return replay_view(loop.replay("request"), origin)
 
     if (under_way := loop.running()) is not None:
-        return replay_view(under_way)
+        return replay_view(under_way, origin)
 
     def in_background() -> None:
         try:
@@ -72,8 +72,8 @@ def replay(daemon: DaemonOf, _user: UserOf, request: ReplayRequest | None = None
 
 
 @router.get("/api/replays")
-def replays(daemon: DaemonOf, _user: UserOf) -> ReplayList:
+def replays(daemon: DaemonOf, user: UserOf) -> ReplayList:
     """The last replays, newest first, with the one under way."""
     rows = daemon.ledger.identities.replays()
     running = daemon.loop.running()
-    return ReplayList(replays=[replay_view(row) for row in ([running] if running else []) + rows])
+    return ReplayList(replays=[replay_view(row, user) for row in ([running] if running else []) + rows])

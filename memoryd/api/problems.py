@@ -11,11 +11,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from memoryd.errors import BusyError, MemorydError
+from memoryd.errors import (
+    BusyError,
+    ConfigError,
+    EmbedderError,
+    IndexUnavailableError,
+    MemorydError,
+    NotReadyError,
+    ReplayError,
+    StoreError,
+)
 from memoryd_client.models import Problem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
+
+    from memoryd.users import User
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +41,16 @@ BROKEN = Problem(
 )
 
 
-def problem_of(error: MemorydError) -> Problem:
-    """An error of the tree as a problem document."""
-    return Problem(title=error.title, status=error.status, detail=str(error), code=error.code)
+# Their sentences may name anybody's files, or count what everybody has.
+TELLING = (ConfigError, StoreError, IndexUnavailableError, EmbedderError, ReplayError)
+UNTOLD = "memoryd can't do this now. Try again in a moment; the origin sees why, in its log and status."
+
+
+def problem_of(error: MemorydError, user: User | None) -> Problem:
+    """An error of the tree as a problem document; a member is told less of what concerns everybody's memory."""
+    telling = isinstance(error, TELLING) or type(error) is NotReadyError
+    detail = UNTOLD if telling and user is not None and not user.is_origin else str(error)
+    return Problem(title=error.title, status=error.status, detail=detail, code=error.code)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -55,11 +73,11 @@ def answer(problem: Problem, *, retry_after_s: float = RETRY_AFTER_S) -> JSONRes
     )
 
 
-async def _on_memoryd_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_memoryd_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MemorydError):
         raise error
     after = error.retry_after_s if isinstance(error, BusyError) else RETRY_AFTER_S
-    return answer(problem_of(error), retry_after_s=after)
+    return answer(problem_of(error, getattr(request.state, "user", None)), retry_after_s=after)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import citations, search_timings
+from memoryd.api.views import citations, degraded, search_timings
 from memoryd.recall import Filter
 from memoryd_client.models import SearchAnswer, SearchRequest
 
@@ -22,13 +22,13 @@ def search(request: SearchRequest, daemon: DaemonOf, user: UserOf) -> SearchAnsw
     """Finds what was said; filters only by what the caller names."""
     found = daemon.memory.recall.search(
         request.query,
-        owners=user.owners,
+        owners=user.narrowed(request.of),
         k=request.k,
         only=Filter(since=_aware(request.since), until=_aware(request.until), speaker=request.speaker),
         now=_aware(request.now),
     )
     return SearchAnswer(
-        degraded=found.degraded,
+        degraded=degraded(found.degraded, user),
         hits=citations(found.hits, explain=request.explain),
         dates=list(found.dates),
         timings=search_timings(found.timings),

@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from memoryd import __version__
-from memoryd.api import ask, conversations, health, identity, search, status, verify
+from memoryd.api import ask, conversations, health, identity, search, status, users, verify
 from memoryd.api.asking import ask_threads
 from memoryd.api.gate import Gate
 from memoryd.api.problems import add_problem_handlers
@@ -62,7 +62,7 @@ def create_app(daemon: Daemon | None = None) -> FastAPI:
     )
     app.add_middleware(Gate)
     add_problem_handlers(app)
-    for part in (health, ask, search, conversations, identity, status, verify):
+    for part in (health, ask, search, conversations, identity, status, users, verify):
         app.include_router(part.router)
     return app
 

@@ -14,14 +14,16 @@ from memoryd_client.models import Counts, Status
 
 if TYPE_CHECKING:
     from memoryd.daemon import Daemon
+    from memoryd.users import User
 
 router = APIRouter()
 
 
 @router.get("/api/status")
 def status(daemon: DaemonOf, user: UserOf) -> Status:
-    """Parts, models, counts."""
-    totals = daemon.ledger.files.totals()
+    """Parts, models, counts: of all that there is for the origin, of what they may see for a member."""
+    owners = None if user.is_origin else user.owners
+    totals = daemon.ledger.files.totals(owners)
     identity = daemon.loop.identity()
     return Status(
         version=__version__,
@@ -29,8 +31,8 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
         uptime_s=round(daemon.clock.monotonic() - daemon.began, 1),
         identity_version=identity.version if identity else 0,
         embedder=_embedder(daemon),
-        memory=str(daemon.config.paths.memory),
-        state=str(daemon.config.paths.state),
+        memory=str(daemon.config.paths.memory) if user.is_origin else "",
+        state=str(daemon.config.paths.state) if user.is_origin else "",
         last_day=totals.last_time.date() if totals.last_time else None,
         counts=Counts(
             files_indexed=totals.indexed,
@@ -39,12 +41,12 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
             conversations=totals.conversations,
             turns=totals.turns,
             passages=totals.passages,
-            vectors=daemon.ledger.vectors.count(),
-            embedded_texts=daemon.ledger.vectors.embedded_texts(),
-            outbox=daemon.ledger.outbox.count(),
-            waiting_files=_waiting(daemon),
+            vectors=(vectors := daemon.ledger.vectors.count(owners)),
+            embedded_texts=daemon.ledger.vectors.embedded_texts() if user.is_origin else vectors,
+            outbox=daemon.ledger.outbox.count(owners),
+            waiting_files=_waiting(daemon, user),
         ),
-        ready=ready_view(daemon),
+        ready=ready_view(daemon, user),
     )
 
 
@@ -55,10 +57,12 @@ def _embedder(daemon: Daemon) -> str:
         return ""
 
 
-def _waiting(daemon: Daemon) -> int:
-    """Files yet to be read; before the first scan has begun, all of those that the ledger knows."""
+def _waiting(daemon: Daemon, user: User) -> int:
+    """Files that the user may see and that are yet to be read; before the first scan, all that the ledger knows."""
     try:
         watcher = daemon.memory.watcher
     except NotReadyError:
-        return max(1, daemon.ledger.files.totals().indexed)
-    return watcher.waiting() if watcher.scanned else 1
+        return max(1, daemon.ledger.files.totals(user.owners).indexed)
+    if not watcher.scanned:
+        return 1
+    return sum(daemon.users.owner_of(path) in user.owners for path in watcher.pending())

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.errors import ForbiddenError
+from memoryd.api.dependencies import DaemonOf, OriginOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd_client.models import DifferenceView, RebuildRequest, Rebuilt, Verified, VerifyRequest
-
-if TYPE_CHECKING:
-    from memoryd.daemon import Daemon
-    from memoryd.users import User
 
 MOST_DIFFERENCES = 1000
 
@@ -21,22 +15,20 @@ router = APIRouter()
 
 
 @router.post("/api/rebuild")
-def rebuild(daemon: DaemonOf, user: UserOf, request: RebuildRequest | None = None) -> Rebuilt:
+def rebuild(daemon: DaemonOf, _origin: OriginOf, request: RebuildRequest | None = None) -> Rebuilt:
     """Reads every file again and fills a new generation of the index; recall goes on meanwhile, degraded."""
-    _only_the_origin(daemon, user)
     generation = daemon.rebuild(embed=request is not None and request.embed)
     totals = daemon.ledger.files.totals()
     return Rebuilt(
-        files=totals.indexed + totals.skipped + totals.quarantined,
+        files=totals.files,
         passages=totals.passages,
         generation=generation,
     )
 
 
 @router.post("/api/verify")
-def verify(daemon: DaemonOf, user: UserOf, request: VerifyRequest | None = None) -> Verified:
+def verify(daemon: DaemonOf, _origin: OriginOf, request: VerifyRequest | None = None) -> Verified:
     """Compares everything derived with the files, and changes nothing; answers when it is through."""
-    _only_the_origin(daemon, user)
     begun = time.perf_counter()
     report = daemon.memory.verifier.run(full=request is not None and request.full)
     shown = report.differences[:MOST_DIFFERENCES]
@@ -55,8 +47,3 @@ def verify(daemon: DaemonOf, user: UserOf, request: VerifyRequest | None = None)
         differences=[DifferenceView.model_validate(each, from_attributes=True) for each in shown],
         more=len(report.differences) - len(shown),
     )
-
-
-def _only_the_origin(daemon: Daemon, user: User) -> None:
-    if user != daemon.users.origin:
-        raise ForbiddenError("This is the origin's alone: show the origin's token.")

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from memoryd.erase import Proof, Report
     from memoryd.ledger import FileRow, IdentityRow, ReplayRow
     from memoryd.recall import Hit, Timings
+    from memoryd.users import User
+
+
+# What is said in place of what names or counts everybody's memories.
+UNTOLD = "the origin sees why"
+UNTOLD_INDEX = "the vector index can't be used now; every vector is compared instead"
+# Parts of the daemon that read memories.
+READERS = frozenset({"ledger", "index", "watcher", "replay"})
 
 
 def citations(hits: Sequence[Hit], *, explain: bool = False) -> list[Citation]:
@@ -77,8 +85,23 @@ def file_view(row: FileRow) -> FileView:
     )
 
 
-def erased_view(report: Report) -> Erased:
-    """An erasure and its proof."""
+def erased_view(report: Report, user: User) -> Erased:
+    """An erasure and its proof.
+
+    What was looked for, and what was not because somebody else has said it too, is counted over everybody's memory:
+    a member who writes a guess down and erases it would learn who has said the same.
+    """
+    if not user.is_origin:
+        return Erased(
+            files=[
+                ErasedFile(path=file.path, action=file.action.value, note=file.note, target=file.target)
+                for file in report.files
+            ],
+            turns=report.turns,
+            passages=report.passages,
+            identity_version=report.identity_version,
+            seconds=report.seconds,
+        )
     return Erased(
         files=[
             ErasedFile(path=file.path, action=file.action.value, note=file.note, target=file.target)
@@ -127,16 +150,25 @@ def identity_view(row: IdentityRow, daemon: Daemon) -> IdentityView:
     )
 
 
-def replay_view(row: ReplayRow) -> ReplayView:
-    """One replay."""
-    return ReplayView.model_validate(row, from_attributes=True)
+def replay_view(row: ReplayRow, user: User) -> ReplayView:
+    """One replay. What an error names may be anybody's file: that is the origin's to read."""
+    view = ReplayView.model_validate(row, from_attributes=True)
+    return view if user.is_origin or not row.error else view.model_copy(update={"error": UNTOLD})
 
 
-def ready_view(daemon: Daemon) -> Ready:
-    """Every part and model."""
+def degraded(reason: str | None, user: User) -> str | None:
+    """Why recall goes without its index; without the counts, which are of everybody's passages."""
+    return reason if user.is_origin or reason is None else UNTOLD_INDEX
+
+
+def ready_view(daemon: Daemon, user: User | None) -> Ready:
+    """Every part and model. What those parts say that read memories is the origin's: it names files and counts."""
+    parts = [PartView.model_validate(part, from_attributes=True) for part in daemon.parts()]
+    if user is None or not user.is_origin:
+        parts = [_public(part) for part in parts]
     return Ready(
         ready=daemon.answers(),
-        parts=[PartView.model_validate(part, from_attributes=True) for part in daemon.parts()],
+        parts=parts,
         models=[
             ModelView.model_validate(
                 {
@@ -153,3 +185,12 @@ def ready_view(daemon: Daemon) -> Ready:
             for status in (generator.status() for generator in daemon.generators.values())
         ],
     )
+
+
+def _public(part: PartView) -> PartView:
+    """A part as everybody may see it. A file that can't be read is no fault that concerns anybody else."""
+    if part.name not in READERS:
+        return part
+    if part.name == "watcher" and part.state == "degraded":
+        return part.model_copy(update={"state": "ready", "detail": ""})
+    return part.model_copy(update={"detail": "" if part.state == "ready" else UNTOLD})

@@ -95,6 +95,10 @@ Url = Annotated[
     str | None,
     typer.Option("--url", help="The daemon's address [MEMORYD_URL, or what the configuration says]."),
 ]
+Of = Annotated[
+    list[str] | None,
+    typer.Option("--of", metavar="USER", help="Only what is this user's, or `shared`; may be repeated."),
+]
 
 
 @app.command(cls=Command)
@@ -109,6 +113,7 @@ def ask(
     *,
     model: Annotated[str | None, typer.Option(help="A model's name (see `memoryd status`).")] = None,
     conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
+    of: Of = None,
     deadline: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Seconds until the answer must be done.")
     ] = None,
@@ -119,11 +124,15 @@ def ask(
     """Ask a question; see its answer and memories."""
     with connected(url, config) as client:
         if as_json:
-            show_json(client.ask(question, model=model, conversation_id=conversation, deadline_s=deadline))
+            show_json(
+                client.ask(question, model=model, conversation_id=conversation, of=of, deadline_s=deadline)
+            )
             return
         try:
             answer = follow(
-                client.ask_stream(question, model=model, conversation_id=conversation, deadline_s=deadline)
+                client.ask_stream(
+                    question, model=model, conversation_id=conversation, of=of, deadline_s=deadline
+                )
             )
         except BusyError:
             raise
@@ -145,6 +154,7 @@ def search(
         datetime | None, typer.Option(parser=last_moment, metavar="TIME", help="Only what was said by then.")
     ] = None,
     speaker: Annotated[str | None, typer.Option(help="Only where this person speaks.")] = None,
+    of: Of = None,
     now: Annotated[
         datetime | None,
         typer.Option(parser=moment, metavar="TIME", help='The moment that "yesterday" counts from.'),
@@ -156,7 +166,9 @@ def search(
 ) -> None:
     """Find the passages nearest to a query."""
     with connected(url, config) as client:
-        found = client.search(query, k=k, since=since, until=until, speaker=speaker, now=now, explain=explain)
+        found = client.search(
+            query, k=k, since=since, until=until, speaker=speaker, of=of, now=now, explain=explain
+        )
     if as_json:
         show_json(found)
     else:
@@ -283,7 +295,8 @@ def erase(
         show_json(erased)
     else:
         render.erased(render.Page(), erased)
-    if erased.proof.found or erased.proof.words_left or erased.proof.unread:
+    proof = erased.proof
+    if proof and (proof.found or proof.words_left or proof.unread):
         raise typer.Exit(MemorydError.exit_code)
 
 

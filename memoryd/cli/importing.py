@@ -12,12 +12,14 @@ import typer
 
 import loaders
 from memoryd.cli import render
-from memoryd.cli.commands import Command, ConfigFile, Json, app, show_json, waiting
+from memoryd.cli.commands import Command, ConfigFile, Json, show_json, waiting
+from memoryd.cli.users import app
 from memoryd.config import load_config
 from memoryd.errors import BadRequestError, MemorydError
 from memoryd.importing import Importer, Outcome, day_folder
+from memoryd.owners import SHARED
 from memoryd.sources import NamedFile, Opened, read, walk
-from memoryd.users import SHARED, origin_id
+from memoryd.users import known_owners
 
 __all__ = ["app"]  # with these two commands in it
 
@@ -96,7 +98,7 @@ def import_files(
     importer = Importer(
         there,
         owner=owner,
-        origin=origin_id(loaded.paths.manifest),
+        owners=known_owners(loaded.paths.manifest, loaded.paths.state),
         day=None if day is None else day_folder(day),
     )
     _check_outside(files, memory)

@@ -183,7 +183,7 @@ def status(page: Page, seen: Status, url: str) -> None:
         "state folder": seen.state,
         "embedder": seen.embedder,
     }
-    _facts(page, facts)
+    _facts(page, {name: fact for name, fact in facts.items() if fact or not name.endswith("folder")})
     page.say()
     parts(page, seen.ready.parts)
     page.say()
@@ -328,12 +328,15 @@ def to_be_erased(page: Page, seen: ConversationView) -> None:
 
 def erased(page: Page, seen: Erased) -> None:
     """What was erased, what was looked through for it, and what was found."""
-    page.say(
-        f"Erased: {seen.turns:,} turns, {seen.passages:,} passages, {seen.vectors:,} vectors", style="bold"
-    )
+    vectors = "" if seen.vectors is None else f", {seen.vectors:,} vectors"
+    page.say(f"Erased: {seen.turns:,} turns, {seen.passages:,} passages{vectors}", style="bold")
     for file in seen.files:
         target = f" by {file.target}" if file.target else ""
         page.say(f"  {file.path}: {file.action}{target} ({file.note})")
+    proof = seen.proof
+    if proof is None:
+        page.block("What was looked for in everybody's memory afterwards, and found, is in the origin's log.")
+        return
     versions = f"{seen.identities:,} identity versions"
     page.say(f"Lines were cut from {versions}; identity {seen.identity_version} is in force.")
     page.say(f"{seen.log_lines:,} log lines are gone. Index generation {seen.generation} is being filled.")
@@ -341,7 +344,6 @@ def erased(page: Page, seen: Erased) -> None:
         page.block(
             f"Gone too, because they were kept of a damaged ledger and may hold it: {', '.join(seen.copies)}."
         )
-    proof = seen.proof
     sought = f"{proof.fragments:,} fragments and {proof.words:,} words"
     page.say(
         f"Looked for {sought} in {proof.files:,} files of the state folder, {proof.bytes:,} bytes, "

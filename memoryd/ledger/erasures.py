@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from memoryd.ledger.files import TURN_COLUMNS, turn_row
+from memoryd.ledger.files import TURN_COLUMNS, scrub_identities, turn_row, whose_files
 from memoryd.ledger.vectors import EMBEDDED_TEXTS
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from memoryd.ledger.database import Database
     from memoryd.ledger.rows import TurnRow
 
-PASSAGES_OF = """
-    FROM passages p JOIN conversations c ON p.conversation = c.id WHERE c.conversation_id = ?
-"""
+# Row numbers of conversations, as a JSON list: however many there are, they are one value.
+ROWS = "(SELECT value FROM json_each(?))"
+PASSAGES_OF = f"FROM passages p WHERE p.conversation IN {ROWS}"
 # The lexical index's own tokenizer, for a table that lives in memory for a moment.
 WORDS = "CREATE VIRTUAL TABLE words USING fts5 (morphemes, bigrams, tokenize = 'porter unicode61')"
 VOCABULARY = "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, {table}, row)"
@@ -73,7 +73,10 @@ class Taken:
 
 
 class ErasureStore:
-    """Takes a conversation out of every table."""
+    """Takes a conversation out of every table.
+
+    Where `owners` are named, only what lies in their files is meant: two people may have a conversation of one id.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -97,51 +100,54 @@ class ErasureStore:
         """Those that are not done."""
         return [row for row in self.all() if row.state is not ErasureState.DONE]
 
-    def turns_beside(self, conversation_id: str) -> list[tuple[str, TurnRow]]:
+    def turns_beside(
+        self, conversation_id: str, owners: Sequence[str] | None = None
+    ) -> list[tuple[str, TurnRow]]:
         """(path, turn) of the other conversations in the files that hold this one."""
         with self._database.read() as connection:
+            chosen = _chosen(connection, conversation_id, owners)
             rows = connection.execute(
                 f"""SELECT f.path, {TURN_COLUMNS} FROM turns t
                     JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
-                    WHERE c.conversation_id != ? AND f.id IN
-                        (SELECT file FROM conversations WHERE conversation_id = ?)""",
-                (conversation_id, conversation_id),
+                    WHERE c.id NOT IN {ROWS} AND f.id IN (SELECT file FROM conversations WHERE id IN {ROWS})""",
+                (chosen, chosen),
             ).fetchall()
         return [(row["path"], turn_row(row)) for row in rows]
 
-    def texts_beside(self, conversation_id: str) -> Iterator[tuple[str, str]]:
+    def texts_beside(
+        self, conversation_id: str, owners: Sequence[str] | None = None
+    ) -> Iterator[tuple[str, str]]:
         """(conversation id, text) of all that the other conversations hold: turns, titles, words, file names."""
         with self._database.read() as connection:
+            chosen = _chosen(connection, conversation_id, owners)
             for query in (
-                """SELECT c.conversation_id, t.text FROM turns t JOIN conversations c ON t.conversation = c.id
-                   WHERE c.conversation_id != ?""",
+                """SELECT c.conversation_id, t.text FROM turns t JOIN conversations c ON t.conversation = c.id""",
                 """SELECT c.conversation_id, l.morphemes || char(10) || l.bigrams
-                   FROM lexical l JOIN passages p ON p.id = l.rowid JOIN conversations c ON p.conversation = c.id
-                   WHERE c.conversation_id != ?""",
+                   FROM lexical l JOIN passages p ON p.id = l.rowid JOIN conversations c ON p.conversation = c.id""",
                 """SELECT c.conversation_id, c.title || char(10) || c.conversation_id || char(10) || f.path
-                   FROM conversations c JOIN files f ON c.file = f.id WHERE c.conversation_id != ?""",
+                   FROM conversations c JOIN files f ON c.file = f.id""",
             ):
-                for row in connection.execute(query, (conversation_id,)):
+                for row in connection.execute(f"{query} WHERE c.id NOT IN {ROWS}", (chosen,)):
                     yield row[0], row[1]
 
-    def vectors_of(self, conversation_id: str) -> list[bytes]:
+    def vectors_of(self, conversation_id: str, owners: Sequence[str] | None = None) -> list[bytes]:
         """The conversation's vectors that no other conversation uses, as they are stored."""
         with self._database.read() as connection:
+            chosen = _chosen(connection, conversation_id, owners)
             rows = connection.execute(
                 f"""SELECT v.vector FROM vectors v
                     WHERE v.key IN (SELECT p.vector_key {PASSAGES_OF}) AND v.key NOT IN
-                        (SELECT p.vector_key FROM passages p JOIN conversations c ON p.conversation = c.id
-                         WHERE c.conversation_id != ?)""",
-                (conversation_id, conversation_id),
+                        (SELECT p.vector_key FROM passages p WHERE p.conversation NOT IN {ROWS})""",
+                (chosen, chosen),
             ).fetchall()
         return [row["vector"] for row in rows]
 
-    def rare_words(self, conversation_id: str) -> list[str]:
+    def rare_words(self, conversation_id: str, owners: Sequence[str] | None = None) -> list[str]:
         """The words of the lexical index that only this conversation has, as the index keeps them."""
         with self._database.read() as connection:
             rows = connection.execute(
                 f"SELECT morphemes, bigrams FROM lexical WHERE rowid IN (SELECT p.id {PASSAGES_OF})",
-                (conversation_id,),
+                (_chosen(connection, conversation_id, owners),),
             ).fetchall()
             connection.execute(VOCABULARY.format(table="lexical"))
             return [word for word, count in _vocabulary(rows) if _passages_with(connection, word) <= count]
@@ -159,6 +165,7 @@ class ErasureStore:
         targets: Mapping[str, str],
         removed: Sequence[str],
         scrubbed: Callable[[str], str],
+        owners: Sequence[str] | None = None,
     ) -> Taken:
         """Takes out every row of the conversation, in one commit with the erasure's own id.
 
@@ -167,29 +174,27 @@ class ErasureStore:
             removed: paths of files that are gone.
             scrubbed: an identity's text without what it quotes of the conversation.
         """
-        name = erasure.conversation_id
         with self._database.write() as connection:
             connection.execute("PRAGMA secure_delete=ON")
+            chosen = _chosen(connection, erasure.conversation_id, owners)
             (turns,) = connection.execute(
-                """SELECT count(*) FROM turns t JOIN conversations c ON t.conversation = c.id
-                   WHERE c.conversation_id = ?""",
-                (name,),
+                f"SELECT count(*) FROM turns WHERE conversation IN {ROWS}", (chosen,)
             ).fetchone()
-            passages = connection.execute(f"SELECT p.id {PASSAGES_OF}", (name,)).fetchall()
+            passages = connection.execute(f"SELECT p.id {PASSAGES_OF}", (chosen,)).fetchall()
             rowids = [(row["id"],) for row in passages]
             connection.executemany("DELETE FROM lexical WHERE rowid = ?", rowids)
             connection.executemany("DELETE FROM passages WHERE id = ?", rowids)
             connection.execute(
-                "DELETE FROM gists WHERE file IN (SELECT file FROM conversations WHERE conversation_id = ?)",
-                (name,),
+                f"DELETE FROM gists WHERE file IN (SELECT file FROM conversations WHERE id IN {ROWS})",
+                (chosen,),
             )
-            connection.execute("DELETE FROM conversations WHERE conversation_id = ?", (name,))
+            connection.execute(f"DELETE FROM conversations WHERE id IN {ROWS}", (chosen,))
             for path in removed:
                 _remove_file(connection, path)
             for path, target in targets.items():
                 _move_file(connection, path, target)
             vectors = _drop_unused_vectors(connection)
-            identities = _scrub_identities(connection, scrubbed)
+            identities = scrub_identities(connection, scrubbed)
             connection.execute(
                 "UPDATE erasures SET state = ?, conversation_id = NULL, turns = max(turns, ?) WHERE id = ?",
                 (ErasureState.CUT, turns, erasure.id),
@@ -213,6 +218,17 @@ class ErasureStore:
         with self._database.write() as connection:
             connection.execute("INSERT INTO lexical (lexical) VALUES ('rebuild')")
         self._database.compact()
+
+
+def _chosen(connection: sqlite3.Connection, conversation_id: str | None, owners: Sequence[str] | None) -> str:
+    """The row numbers of a conversation in these owners' files (None: in everybody's), as `ROWS` takes them."""
+    whose, values = whose_files(owners)
+    rows = connection.execute(
+        f"""SELECT c.id FROM conversations c JOIN files f ON c.file = f.id
+            WHERE c.conversation_id = ? AND {whose}""",
+        (conversation_id, *values),
+    )
+    return json.dumps([row["id"] for row in rows])
 
 
 def digest_of(conversation_id: str) -> str:
@@ -259,24 +275,6 @@ def _drop_unused_vectors(connection: sqlite3.Connection) -> int:
     ).rowcount
     connection.execute("UPDATE counters SET value = value - ? WHERE name = ?", (gone, EMBEDDED_TEXTS))
     return gone
-
-
-def _scrub_identities(connection: sqlite3.Connection, scrubbed: Callable[[str], str]) -> int:
-    """Cuts quotes out of every version; returns how many versions had any."""
-    changed = [
-        (text, _without_lines(row["made_of"], text), row["version"])
-        for row in connection.execute("SELECT version, text, made_of FROM identities").fetchall()
-        if (text := scrubbed(row["text"])) != row["text"]
-    ]
-    connection.executemany("UPDATE identities SET text = ?, made_of = ? WHERE version = ?", changed)
-    return len(changed)
-
-
-def _without_lines(made_of: str, text: str) -> str:
-    """What an identity was made of, without the lines that its text no longer has."""
-    known, left = json.loads(made_of), set(text.split("\n"))
-    known["lines"] = [line for line in known.get("lines", []) if line["text"] in left]
-    return json.dumps(known, ensure_ascii=False)
 
 
 def _row(row: sqlite3.Row) -> ErasureRow:

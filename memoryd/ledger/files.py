@@ -11,7 +11,7 @@ from memoryd.ledger.rows import AGAIN, FileRow, FileState, Signature, TurnRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from memoryd.ledger.database import Database
     from memoryd.ledger.rows import ConversationRow, NewFile, NewPassage
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 TURN_COLUMNS = "c.conversation_id, t.idx, t.turn_id, t.role, t.speaker, t.time, t.text, t.citations"
 # A negative size marks a file that is to be read again, all of it; a time that no file has, one that could not be.
 MARK_STALE = "UPDATE files SET size = -1, mtime_ns = 0"
+# The setting that remembers whose files are whose.
+OWNERS = "owners"
+TO_CHROMA = """
+    INSERT INTO outbox (passage_id, owner) SELECT passage_id, owner FROM passages WHERE file = ? ORDER BY id
+"""
 TRIED = Signature(AGAIN, AGAIN, AGAIN)
 FILES = """
     SELECT f.*, (SELECT count(*) FROM passages p WHERE p.file = f.id) AS passages,
@@ -38,6 +43,11 @@ class Totals:
     turns: int
     passages: int
     last_time: datetime | None
+
+    @property
+    def files(self) -> int:
+        """Of every state."""
+        return self.indexed + self.skipped + self.quarantined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +112,7 @@ class FileStore:
             stale = old is not None and old["size"] < 0
             tried = stale and old["mtime_ns"] == AGAIN
             if stale and not tried:
-                cursor = connection.execute(
-                    """INSERT INTO outbox (passage_id, owner)
-                       SELECT passage_id, owner FROM passages WHERE file = ? ORDER BY id""",
-                    (old["id"],),
-                )
+                cursor = connection.execute(TO_CHROMA, (old["id"],))
                 tried = cursor.rowcount > 0
             _put_file(connection, replace(row, signature=TRIED) if tried else row, day)
 
@@ -140,11 +146,13 @@ class FileStore:
             rows = connection.execute("SELECT path, size, mtime_ns, ctime_ns FROM files")
             return {path: Signature(*signature) for path, *signature in rows}
 
-    def list(self, state: FileState | None = None) -> list[FileRow]:
-        """Every file, or those of one state, by path."""
-        where, values = ("WHERE f.state = ?", [state]) if state else ("", [])
+    def list(self, state: FileState | None = None, owners: Sequence[str] | None = None) -> list[FileRow]:
+        """The files of these owners (None: of everybody), or those of one state, by path."""
+        whose, values = whose_files(owners)
+        if state:
+            whose, values = f"{whose} AND f.state = ?", [*values, state]
         with self._database.read() as connection:
-            rows = connection.execute(f"{FILES} {where} ORDER BY f.path", values).fetchall()
+            rows = connection.execute(f"{FILES} WHERE {whose} ORDER BY f.path", values).fetchall()
         return [_file_row(row) for row in rows]
 
     def get(self, path: str) -> FileRow | None:
@@ -153,18 +161,25 @@ class FileStore:
             row = connection.execute(f"{FILES} WHERE f.path = ?", (path,)).fetchone()
         return row and _file_row(row)
 
-    def conversation(self, conversation_id: str) -> StoredConversation | None:
-        """A conversation with its turns in event order, or None."""
+    def conversation(
+        self, conversation_id: str, owners: Sequence[str] | None = None
+    ) -> StoredConversation | None:
+        """A conversation with its turns in event order, or None: what these owners (None: everybody) have of it.
+
+        Two people may have a conversation of the same id; neither is shown the other's.
+        """
+        whose, values = whose_files(owners)
         with self._database.read() as connection:
             heads = connection.execute(
-                """SELECT c.title, f.path, f.owner FROM conversations c JOIN files f ON c.file = f.id
-                   WHERE c.conversation_id = ? ORDER BY f.path""",
-                (conversation_id,),
+                f"""SELECT c.title, f.path, f.owner FROM conversations c JOIN files f ON c.file = f.id
+                    WHERE c.conversation_id = ? AND {whose} ORDER BY f.path""",
+                (conversation_id, *values),
             ).fetchall()
             turns = connection.execute(
-                f"""SELECT {TURN_COLUMNS} FROM turns t JOIN conversations c ON t.conversation = c.id
-                    WHERE c.conversation_id = ? ORDER BY t.epoch, c.id, t.idx""",
-                (conversation_id,),
+                f"""SELECT {TURN_COLUMNS} FROM turns t
+                    JOIN conversations c ON t.conversation = c.id JOIN files f ON c.file = f.id
+                    WHERE c.conversation_id = ? AND {whose} ORDER BY t.epoch, c.id, t.idx""",
+                (conversation_id, *values),
             ).fetchall()
         if not heads:
             return None
@@ -176,15 +191,28 @@ class FileStore:
             turns=tuple(turn_row(row) for row in turns),
         )
 
-    def totals(self) -> Totals:
-        """How much the ledger holds."""
+    def totals(self, owners: Sequence[str] | None = None) -> Totals:
+        """How much the ledger holds of these owners; of everybody without them, which is counted sooner."""
+        whose, values = whose_files(owners)
+        of_files = "" if owners is None else f"JOIN files f ON c.file = f.id WHERE {whose}"
+        of_turns = "" if owners is None else f"JOIN conversations c ON t.conversation = c.id {of_files}"
         with self._database.read() as connection:
-            states = dict(connection.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+            states = dict(
+                connection.execute(
+                    f"SELECT state, count(*) FROM files f WHERE {whose} GROUP BY state", values
+                ).fetchall()
+            )
             count = {
-                table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                for table in ("conversations", "turns", "passages")
+                table: connection.execute(f"SELECT count(*) FROM {table} {tail}", values).fetchone()[0]
+                for table, tail in (
+                    ("conversations", f"c {of_files}"),
+                    ("turns", f"t {of_turns}"),
+                    ("passages", f"c {of_files}"),
+                )
             }
-            last = connection.execute("SELECT time FROM turns ORDER BY epoch DESC LIMIT 1").fetchone()
+            last = connection.execute(
+                f"SELECT t.time FROM turns t {of_turns} ORDER BY t.epoch DESC LIMIT 1", values
+            ).fetchone()
         return Totals(
             indexed=states.get(FileState.INDEXED, 0),
             skipped=states.get(FileState.SKIPPED, 0),
@@ -192,6 +220,70 @@ class FileStore:
             **count,
             last_time=datetime.fromisoformat(last["time"]) if last else None,
         )
+
+    def reown(
+        self, owner_of: Callable[[str], str], mark: str, scrubbed: Callable[[str, frozenset[str]], str]
+    ) -> tuple[str, ...]:
+        """Gives every file to its owner, with all that was read from it, in one commit.
+
+        Args:
+            owner_of: whose a path is now.
+            mark: of those owners; where it is remembered already, nothing is looked at.
+            scrubbed: an identity's text without what it quotes of these paths.
+
+        Returns:
+            The paths of the files that have another owner now.
+        """
+        with self._database.read() as connection:
+            if _setting(connection, OWNERS) == mark:
+                return ()
+        with self._database.write() as connection:
+            moved = [
+                (owner, row["id"], row["path"])
+                for row in connection.execute("SELECT id, path, owner FROM files").fetchall()
+                if (owner := owner_of(row["path"])) != row["owner"]
+            ]
+            for owner, file_id, _ in moved:
+                # Chroma takes them out of one collection and into the other.
+                connection.execute(TO_CHROMA, (file_id,))
+                connection.execute("UPDATE passages SET owner = ? WHERE file = ?", (owner, file_id))
+                connection.execute(TO_CHROMA, (file_id,))
+                connection.execute("UPDATE files SET owner = ? WHERE id = ?", (owner, file_id))
+            paths = frozenset(path for _, _, path in moved)
+            if paths:
+                scrub_identities(connection, lambda text: scrubbed(text, paths))
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (OWNERS, mark))
+        return tuple(sorted(paths))
+
+
+def scrub_identities(connection: sqlite3.Connection, scrubbed: Callable[[str], str]) -> int:
+    """Cuts quotes out of every version; returns how many versions had any."""
+    changed = [
+        (text, _without_lines(row["made_of"], text), row["version"])
+        for row in connection.execute("SELECT version, text, made_of FROM identities").fetchall()
+        if (text := scrubbed(row["text"])) != row["text"]
+    ]
+    connection.executemany("UPDATE identities SET text = ?, made_of = ? WHERE version = ?", changed)
+    return len(changed)
+
+
+def _without_lines(made_of: str, text: str) -> str:
+    """What an identity was made of, without the lines that its text no longer has."""
+    known, left = json.loads(made_of), set(text.split("\n"))
+    known["lines"] = [line for line in known.get("lines", []) if line["text"] in left]
+    return json.dumps(known, ensure_ascii=False)
+
+
+def whose_files(owners: Sequence[str] | None) -> tuple[str, list[object]]:
+    """The condition that a file `f` is one of theirs, and its values."""
+    if owners is None:
+        return "1", []
+    return f"f.owner IN ({', '.join('?' * len(owners))})", list(owners)
+
+
+def _setting(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+    return row and str(row["value"])
 
 
 def turn_row(row: sqlite3.Row) -> TurnRow:

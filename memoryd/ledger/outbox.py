@@ -51,10 +51,12 @@ class Outbox:
             )
             return cursor.rowcount
 
-    def count(self) -> int:
-        """How many changes wait."""
+    def count(self, owners: Sequence[str] | None = None) -> int:
+        """How many changes wait, of these owners' passages (None: of everybody's)."""
+        whose = "" if owners is None else f"WHERE owner IN ({', '.join('?' * len(owners))})"
         with self._database.read() as connection:
-            return int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
+            counted = connection.execute(f"SELECT count(*) FROM outbox {whose}", owners or ())
+            return int(counted.fetchone()[0])
 
     def expected(self, embedder: str) -> dict[str, int]:
         """Owner → how many vectors Chroma should hold once the outbox is empty."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memoryd.ledger.files import TURN_COLUMNS, citations, turn_row
 from memoryd.ledger.rows import FoundPassage, Place
-from memoryd.ledger.terms import TermCounts, shares
+from memoryd.ledger.terms import TermCounts, hidden_rows, shares
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,21 +32,19 @@ class PassageSearch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counts = TermCounts()
+        # One for each set of owners whose passages are hidden from a reader.
+        self._counts: defaultdict[frozenset[str], TermCounts] = defaultdict(TermCounts)
 
     def lexical(self, words: Words, owners: Sequence[str], k: int) -> tuple[list[Place], Shares]:
         """Passages that share a word with the question, k at most, best first; and the shares of all that do.
 
-        Of a large memory only the rarest words are looked for. The shares are of everybody's passages.
+        Of a large memory only the rarest words are looked for. Nothing that another owns is found, or counted.
         """
         with self._database.read() as connection:
-            found = shares(connection, self._counts.of(connection, words))
-            # Who sees everything needs no look at each match's owner.
-            if _all_owners(connection) <= set(owners):
-                rows = found.best(k)
-            else:
-                rows = _owned(connection, found.best(len(found.rows)), owners, k)
-            return _places(connection, rows), found
+            others = frozenset(_all_owners(connection) - set(owners))
+            hidden = hidden_rows(connection, sorted(others)) if others else None
+            found = shares(connection, self._counts[others].of(connection, words, hidden), hidden)
+            return _places(connection, found.best(k)), found
 
     def named(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[Place]:
         """Where passages stand, in no order; those that are gone, or another's, are left out."""
@@ -123,25 +122,6 @@ class PassageSearch:
                 if row is not None and row["owner"] in owners:
                     found.append(_found(connection, row))
         return found
-
-
-def _owned(connection: sqlite3.Connection, rows: Sequence[int], owners: Sequence[str], k: int) -> list[int]:
-    """The first k of the rows that are theirs."""
-    found: list[int] = []
-    whose = ", ".join("?" * len(owners))
-    for at in range(0, len(rows), CHUNK):
-        if len(found) >= k:
-            break
-        part = rows[at : at + CHUNK]
-        marks = ", ".join("?" * len(part))
-        theirs = {
-            row["id"]
-            for row in connection.execute(
-                f"SELECT id FROM passages WHERE id IN ({marks}) AND owner IN ({whose})", [*part, *owners]
-            )
-        }
-        found += [row for row in part if row in theirs]
-    return found[:k]
 
 
 def _places(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Place]:

@@ -89,7 +89,10 @@ class Shares(NamedTuple):
 
 
 class TermCounts:
-    """Counts the passages that have a term.
+    """Counts the passages that have a term, for one reader: of passages that are hidden from them nothing is counted.
+
+    How rare a word is shows in every score. Were it counted over everybody's passages, a word would tell a member
+    that somebody else has said it.
 
     Only of common terms it remembers how many, while the memory stays about as large: a word that is said for the first
     time must be found at once, and counting rare ones takes little.
@@ -101,19 +104,27 @@ class TermCounts:
         self._last_row = 0
         self._since = -math.inf
 
-    def of(self, connection: sqlite3.Connection, words: Words) -> list[Term]:
-        """The terms of a question, rarest first; those that no passage has too, last."""
-        passages = self._passages_now(connection)
+    def of(
+        self, connection: sqlite3.Connection, words: Words, hidden: NDArray[np.int64] | None = None
+    ) -> list[Term]:
+        """The terms of a question, rarest first; those that no passage has too, last.
+
+        Args:
+            hidden: row numbers of the passages that are not to be counted, (n,) int64, ascending; None for none.
+        """
+        passages = self._passages_now(connection) if hidden is None else self._visible_now(connection, hidden)
         known = self._known
         terms = []
         for column, match in _matches(words):
             rows, count = None, known.get(match, 0)
             if not count:
                 rows = _rows(connection, match, most=FEW)
-                count = len(rows)
-                if count == FEW:
-                    known[match] = count = _count(connection, match)
+                if len(rows) == FEW:
+                    known[match] = count = _count(connection, match, hidden)
                     rows = None
+                else:
+                    rows = _visible(rows, hidden)
+                    count = len(rows)
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
             terms.append(Term(match, COLUMNS[column] * says, count, rows))
@@ -130,6 +141,15 @@ class TermCounts:
             return self._passages
         return self._passages + int(added)
 
+    def _visible_now(self, connection: sqlite3.Connection, hidden: NDArray[np.int64]) -> int:
+        """The same for a reader from whom some are hidden, exactly: an estimate would grow with what is hidden."""
+        (every,) = connection.execute("SELECT count(*) FROM passages").fetchone()
+        passages, now = int(every) - len(hidden), time.monotonic()
+        grown = not self._passages <= passages <= self._passages * GROWN
+        if grown or now - self._since > REMEMBERED_S or len(self._known) > MOST_KNOWN:
+            self._passages, self._known, self._since = passages, {}, now
+        return passages
+
 
 def affordable(terms: Sequence[Term]) -> list[Term]:
     """The rarest terms that match no more passages together than may be looked at; one at least, if any matches."""
@@ -143,7 +163,9 @@ def affordable(terms: Sequence[Term]) -> list[Term]:
     return chosen
 
 
-def shares(connection: sqlite3.Connection, terms: Sequence[Term]) -> Shares:
+def shares(
+    connection: sqlite3.Connection, terms: Sequence[Term], hidden: NDArray[np.int64] | None = None
+) -> Shares:
     """Each passage's share of the question's words: how much its terms say of what all of them say, 0 to 1.
 
     Terms that no passage has count among all. The sound of a word does not, for the word stands there itself: a passage
@@ -151,12 +173,13 @@ def shares(connection: sqlite3.Connection, terms: Sequence[Term]) -> Shares:
 
     Args:
         terms: of a question, rarest first.
+        hidden: row numbers of the passages that the reader may not see, (n,) int64, ascending; None for none.
     """
     import numpy as np
 
     chosen = affordable(terms)
     whole = sum(term.weight for term in terms if not SOUND.fullmatch(term.match)) or 1.0
-    parts = [_all_rows(connection, term) if term.rows is None else term.rows for term in chosen]
+    parts = [_all_rows(connection, term, hidden) if term.rows is None else term.rows for term in chosen]
     if not parts:
         return Shares(np.empty(0, np.int64), np.empty(0))
     rows, places = np.unique(np.concatenate(parts), return_inverse=True)
@@ -172,8 +195,12 @@ def _matches(words: Words) -> Iterator[tuple[str, str]]:
         yield column, f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
 
 
-def _all_rows(connection: sqlite3.Connection, term: Term) -> NDArray[np.int64]:
+def _all_rows(
+    connection: sqlite3.Connection, term: Term, hidden: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
     """Row numbers of the passages that have a common term; of too many those that came in last."""
+    if hidden is not None:
+        return _visible(_rows(connection, term.match, None), hidden)[-MOST_OF_ONE:]
     return _rows(connection, term.match, MOST_OF_ONE if term.matches > MOST_OF_ONE else None)
 
 
@@ -194,6 +221,29 @@ def _rows(connection: sqlite3.Connection, match: str, most: int | None) -> NDArr
     return np.fromstring(numbers or "", np.int64, sep=",")
 
 
-def _count(connection: sqlite3.Connection, match: str) -> int:
+def hidden_rows(connection: sqlite3.Connection, owners: Sequence[str]) -> NDArray[np.int64]:
+    """Row numbers of the passages in these owners' files, (n,) int64, ascending."""
+    import numpy as np
+
+    marks = ", ".join("?" * len(owners))
+    (numbers,) = connection.execute(
+        f"SELECT group_concat(p.id) FROM files f JOIN passages p ON p.file = f.id WHERE f.owner IN ({marks})",
+        list(owners),
+    ).fetchone()
+    return np.sort(np.fromstring(numbers or "", np.int64, sep=","))
+
+
+def _visible(rows: NDArray[np.int64], hidden: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Those of the rows that are not hidden."""
+    if hidden is None or not len(hidden):
+        return rows
+    at = hidden.searchsorted(rows).clip(max=len(hidden) - 1)
+    seen: NDArray[np.int64] = rows[hidden[at] != rows]
+    return seen
+
+
+def _count(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
+    if hidden is not None:
+        return len(_visible(_rows(connection, match, None), hidden))
     counted = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
     return int(counted[0])

@@ -63,10 +63,14 @@ class VectorStore:
                 (EMBEDDED_TEXTS, len(vectors)),
             )
 
-    def count(self) -> int:
-        """How many vectors there are, of every embedder."""
+    def count(self, owners: Sequence[str] | None = None) -> int:
+        """How many vectors there are, of every embedder; or how many texts of these owners have one."""
+        query = "SELECT count(*) FROM vectors"
+        if owners is not None:
+            query = f"""SELECT count(DISTINCT p.vector_key) FROM files f JOIN passages p ON p.file = f.id
+                        JOIN vectors v ON v.key = p.vector_key WHERE f.owner IN ({", ".join("?" * len(owners))})"""
         with self._database.read() as connection:
-            return int(connection.execute("SELECT count(*) FROM vectors").fetchone()[0])
+            return int(connection.execute(query, owners or ()).fetchone()[0])
 
     def embedded_texts(self) -> int:
         """How many texts were ever embedded; equal to `count` when none was embedded twice."""

@@ -13,6 +13,8 @@ from memoryd.at_hand import CONVERSATIONS_KEPT, TURNS_KEPT, TURNS_LEFT, AtHand, 
 from memoryd.users import User
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llm import Message
     from memoryd.ledger import Ledger
 
@@ -26,7 +28,7 @@ class Empty:
         self.files = self
         self.asked: list[str] = []
 
-    def conversation(self, conversation_id: str) -> object:
+    def conversation(self, conversation_id: str, owners: Sequence[str]) -> object:  # noqa: ARG002  (the ledger's)
         self.asked.append(conversation_id)
         return None
 
@@ -128,8 +130,8 @@ def test_what_is_erased_while_the_ledger_is_asked_for_it_is_asked_for_again() ->
     class Slow(Empty):
         """A ledger in whose first answer the erased turn still stands."""
 
-        def conversation(self, conversation_id: str) -> SimpleNamespace | None:
-            super().conversation(conversation_id)
+        def conversation(self, conversation_id: str, owners: Sequence[str]) -> SimpleNamespace | None:
+            super().conversation(conversation_id, owners)
             if len(self.asked) > 1:
                 return None
             slow.forget(conversation_id)  # waits for nothing: the lock is not held over the ledger

@@ -42,6 +42,7 @@ from memoryd.errors import (
 )
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
+from memoryd.own_part import OwnParts
 from memoryd.prompt import MEMORIES_HEADING, QUESTION_HEADING
 from memoryd.quotes import Quotes
 from memoryd.testing import FakeClock, FakeGenerator
@@ -79,6 +80,7 @@ class Being:
             journal=Journal(home.root),
             saved=self._save,
             clock=self.clock,
+            own_parts=OwnParts(home.ledger, embedder="fake", budget=200),
             settings=BrainSettings(
                 name="에코",
                 default_model=default,
@@ -328,7 +330,7 @@ def test_an_answer_that_was_begun_before_an_erasure_is_not_kept(
     events = being.brain.ask(Question(user=User(id="jihun"), text=WHERE, conversation_id="c1"))
     next(events)
     if erased:
-        being.brain._journal.note_erased(erased)
+        being.brain._journal.note_erased(erased, ["jihun"])
     answer = list(events)[-1]
     assert isinstance(answer, Answer)
     assert answer.text == "지붕 위에서 자."

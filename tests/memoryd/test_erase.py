@@ -119,6 +119,7 @@ class Desk:
             self.paths,
             Journal(self.home.root),
             self.clock,
+            users=self.home.users,
             chroma_url=self.chroma_url,
         )
 
@@ -154,7 +155,7 @@ def test_every_part_that_keeps_something_in_memory_is_told(desk: Desk) -> None:
     assert desk.away.forgotten == ["secret"]
     assert desk.away.noted == [BOTH]
     assert desk.generator.requests == []
-    assert desk.journal.erased_since(0) == ["secret"]
+    assert [each.id for each in desk.journal.erased_since(0, ["jihun"])] == ["secret"]
 
 
 def test_models_forget_the_identity_that_quoted_it_and_hold_the_next(desk: Desk) -> None:

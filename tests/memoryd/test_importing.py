@@ -14,6 +14,7 @@ from loaders.assemble import Utterance, assemble
 from memoryd.day_files import DayFiles
 from memoryd.errors import BadRequestError
 from memoryd.importing import Importer, Outcome, align, day_folder
+from memoryd.owners import Owners
 from memoryd.sources import Opened
 
 SEOUL = timezone(timedelta(hours=9))
@@ -36,7 +37,7 @@ class Home:
         day: str | None = None,
     ) -> list[Outcome]:
         files = DayFiles(self.memory, max_file_bytes=10**7, dry_run=False)
-        importer = Importer(files, owner=owner, origin="jihoon", day=day)
+        importer = Importer(files, owner=owner, owners=Owners("jihoon", ["minji"]), day=day)
         opened = Opened(
             name=name, size=1, modified=WRITTEN, loaded=Loaded(format=form, conversations=conversations)
         )

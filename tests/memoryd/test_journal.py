@@ -220,11 +220,16 @@ def test_a_disk_that_fills_up_in_the_middle_keeps_nothing_of_the_turn(
 
 
 def test_those_who_are_about_to_write_can_see_what_was_erased_meanwhile(journal: Journal) -> None:
-    journal.note_erased("c1")
+    journal.note_erased("c1", ["jihoon"])
     moment = journal.erasures
-    assert journal.erased_since(moment) == []
-    journal.note_erased("c2")
-    assert journal.erased_since(moment) == ["c2"]
+    assert journal.erased_since(moment, ["", "jihoon"]) == []
+    journal.note_erased("c2", ["", "jihoon"])
+    assert [each.id for each in journal.erased_since(moment, ["jihoon"])] == ["c2"]
+
+
+def test_what_another_has_erased_is_hidden_from_those_who_never_saw_it(journal: Journal) -> None:
+    journal.note_erased("c1", ["minji"])
+    assert journal.erased_since(0, ["", "jun"]) == []
 
 
 def test_nothing_is_written_while_it_is_held(journal: Journal, memory: Path) -> None:

@@ -18,6 +18,8 @@ from memoryd.errors import NotReadyError
 from memoryd.ingest import Ingest
 from memoryd.journal import Journal
 from memoryd.ledger import Ledger
+from memoryd.own_part import OwnParts
+from memoryd.people import People
 from memoryd.quotes import Quotes
 from memoryd.recall.recall import Recall
 from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
@@ -84,11 +86,14 @@ class StandIn:
         self.loop = BootMemoryLoop(
             ledger=self.ledger,
             manifest=paths.manifest,
-            owners=self.users.origin.owners,
+            owners=self.users.identity_owners,
             origin=self.users.origin.id,
             budget=500,
             adopted=self._pin,
             clock=self.clock,
+        )
+        self.people = People(
+            users=self.users, ledger=self.ledger, loop=self.loop, moved=self._moved, clock=self.clock
         )
         self.loading: str | None = None
         self.degraded: str | None = None
@@ -163,6 +168,14 @@ class StandIn:
         files = sorted(self.config.paths.memory.glob("day*/origin/*.jsonl"))
         return [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
 
+    def member(self, name: str) -> str:
+        """Adds a user; returns their token."""
+        return self.people.add(name).token
+
+    def _moved(self) -> None:
+        self._memory.brain.forget()
+        self.loop.replay("users")
+
     def _pin(self, identity: IdentityRow) -> None:
         for generator in self.generators.values():
             generator.pin(Identity(version=identity.version, text=identity.text, speaker="에코"))
@@ -207,6 +220,7 @@ class StandIn:
             journal=self.journal,
             saved=self.remembered,
             clock=self.clock,
+            own_parts=OwnParts(self.ledger, embedder="fake", budget=200),
             settings=BrainSettings(
                 name="에코",
                 default_model="fake",

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memoryd.api.dependencies import the_user
-from memoryd.users import User
-
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
     from tests.memoryd.api.stand_in import StandIn
@@ -43,12 +39,11 @@ def test_a_rebuild_embeds_again_only_when_asked(client: TestClient, daemon: Stan
         assert (counts["vectors"], counts["embedded_texts"]) == (2, embedded)
 
 
-def test_both_are_the_origins_alone(client: TestClient, stranger: TestClient, app: FastAPI) -> None:
-    app.dependency_overrides[the_user] = lambda: User(id="mia")
-    for path in ("/api/verify", "/api/rebuild"):
-        response = client.post(path)
+def test_both_are_the_origins_alone(client: TestClient, stranger: TestClient, daemon: StandIn) -> None:
+    token = {"Authorization": f"Bearer {daemon.member('mia')}"}
+    for what in ("verify", "rebuild"):
+        response = client.post(f"/api/{what}", headers=token)
         assert response.status_code == 403
-        assert "the origin's alone" in response.json()["detail"]
-    app.dependency_overrides.clear()
+        assert f"Only the origin may {what}" in response.json()["detail"]
     del stranger.headers["Authorization"]
     assert stranger.post("/api/verify").status_code == 401
