@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from memoryd.clock import Clock
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
+    from memoryd.mood import Moods
     from memoryd.prompt import Prompt
     from memoryd.quotes import Quotes
     from memoryd.recall import Hit
@@ -176,6 +177,7 @@ class EchoBrain:
         generators: by name.
         identity: the newest.
         saved: told of each file that an exchange was written to.
+        moods: how the words of the last hours read.
     """
 
     def __init__(
@@ -190,6 +192,7 @@ class EchoBrain:
         saved: Callable[[str], None],
         clock: Clock,
         settings: BrainSettings,
+        moods: Moods,
     ) -> None:
         self._recall = recall
         self._quotes = quotes
@@ -200,6 +203,7 @@ class EchoBrain:
         self._saved = saved
         self._clock = clock
         self._settings = settings
+        self._moods = moods
         self._at_hand = AtHand(ledger)
 
     def ask(self, question: Question) -> Iterator[Event]:
@@ -327,6 +331,7 @@ class EchoBrain:
             question=question.text,
             hits=hits,
             room=Room(memories=self._settings.memory_tokens, answer=self._longest(question)),
+            mood=self._moods.sentence(question.user),
         )
 
     def _request(

@@ -17,15 +17,18 @@ import hashlib
 import os
 import re
 from collections import Counter
-from contextlib import suppress
-from dataclasses import astuple, dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
 
+from memoryd.errors import EmbedderError
+
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -80,13 +83,25 @@ class EmotionReader:
 
     Args:
         kept_in: where the fit is kept for the next start, if anywhere.
+        stopping: ends the learning soon, once it is set.
+
+    Raises:
+        EmbedderError: it was ended.
     """
 
-    def __init__(self, embedder: Embedder, *, kept_in: Path | None = None) -> None:
+    def __init__(
+        self, embedder: Embedder, *, kept_in: Path | None = None, stopping: threading.Event | None = None
+    ) -> None:
         content = LINES.read_bytes()
         settings = f"{embedder.id} {NEARNESS} {LETTERS} {RIDGE} {LONGEST_PIECE} {LEAST_LINES}"
         digest = hashlib.sha256(settings.encode() + content).hexdigest()[:16]
-        self._fit = _kept_or_made(kept_in and kept_in / f"emotions-{digest}.npz", embedder, content.decode())
+        file = kept_in and kept_in / f"emotions-{digest}.npz"
+        fit = _kept(file)
+        if fit is None:
+            emotions, texts = zip(*authored_lines(content.decode()), strict=True)
+            fit = _fitted(_embedded(texts, embedder, stopping), texts, emotions)
+            _keep(fit, file)
+        self._fit = fit
         self._places = {str(piece): place for place, piece in enumerate(self._fit.pieces)}
 
     def read(self, vectors: NDArray[np.float32], texts: Sequence[str] | None = None) -> NDArray[np.float32]:
@@ -121,22 +136,34 @@ def authored_lines(content: str) -> list[tuple[int, str]]:
     return [(EMOTIONS.index(emotion), line) for emotion, line in rows]
 
 
-def _kept_or_made(file: Path | None, embedder: Embedder, content: str) -> _Fit:
+def _kept(file: Path | None) -> _Fit | None:
     if file:
         with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), np.load(file) as kept:
             return _Fit(*(kept[name] for name in _Fit.__slots__))
-    fit = _fitted(embedder, content)
+    return None
+
+
+def _keep(fit: _Fit, file: Path | None) -> None:
     if file:
         partial = file.with_name(f".{os.getpid()}-{file.name}")
         with suppress(OSError):  # a folder that can't be written costs the lines' embedding at each start
-            np.savez(partial, **dict(zip(_Fit.__slots__, astuple(fit), strict=True)))
+            np.savez(partial, **{name: getattr(fit, name) for name in _Fit.__slots__})
             partial.replace(file)
-    return fit
 
 
-def _fitted(embedder: Embedder, content: str) -> _Fit:
-    emotions, texts = zip(*authored_lines(content), strict=True)
-    lines = embedder.embed_passages(texts)
+def _embedded(
+    texts: Sequence[str], embedder: Embedder, stopping: threading.Event | None
+) -> NDArray[np.float32]:
+    vectors = np.zeros((len(texts), embedder.dimension), np.float32)
+    with closing(embedder.embed_batches(texts)) as batches:
+        for places, made in batches:
+            vectors[places] = made
+            if stopping and stopping.is_set():
+                raise EmbedderError("Learning to read emotions was ended. The next start begins again.")
+    return vectors
+
+
+def _fitted(lines: NDArray[np.float32], texts: Sequence[str], emotions: Sequence[int]) -> _Fit:
     lines_with = Counter(piece for text in texts for piece in _pieces(text))
     pieces = sorted(piece for piece, count in lines_with.items() if count >= LEAST_LINES)
     rarity = np.array([np.log(len(texts) / lines_with[piece]) for piece in pieces], np.float32)

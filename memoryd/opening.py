@@ -17,6 +17,7 @@ from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
+from memoryd.mood import Moods
 from memoryd.mounts import network_file_system
 from memoryd.quotes import Quotes
 from memoryd.recall.recall import Recall
@@ -57,6 +58,7 @@ class Memory:
     schedule: Schedule
     verifier: Verifier
     eraser: Eraser
+    moods: Moods
     reading: AbstractContextManager[object]
 
 
@@ -101,6 +103,9 @@ def open_memory(
         reranker=_reranker(config),
         now=clock.now,
     )
+    moods = Moods(
+        ledger=ledger, embedder=embedder, clock=clock, being=config.being.name, kept_in=config.paths.models
+    )
     brain = EchoBrain(
         recall=recall,
         quotes=Quotes(embedder=embedder, words=words),
@@ -111,6 +116,7 @@ def open_memory(
         saved=saved,
         clock=clock,
         settings=_brain_settings(config),
+        moods=moods,
     )
     schedule = Schedule(
         cron=config.replay.cron,
@@ -150,6 +156,7 @@ def open_memory(
         schedule=schedule,
         verifier=verifier,
         eraser=eraser,
+        moods=moods,
         reading=reading,
     )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         FileView,
         IdentityView,
         ModelView,
+        MoodView,
         PartView,
         Rebuilt,
         ReplayView,
@@ -183,13 +184,20 @@ def status(page: Page, seen: Status, url: str) -> None:
         "state folder": seen.state,
         "embedder": seen.embedder,
     }
-    _facts(page, facts)
+    _facts(page, facts | {f"mood of {each.who}": _mood(each) for each in seen.moods})
     page.say()
     parts(page, seen.ready.parts)
     page.say()
     models(page, seen.ready.models)
     page.say()
     _counts(page, seen.counts)
+
+
+def _mood(mood: MoodView) -> str:
+    return (
+        f"{mood.emotion}, {mood.sure:.0%} sure; valence {mood.valence:+.2f}, arousal {mood.arousal:+.2f}; "
+        f"last said {mood.last_said.astimezone():%Y-%m-%d %H:%M}"
+    )
 
 
 def parts(page: Page, seen: Iterable[PartView]) -> None:

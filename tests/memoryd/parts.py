@@ -20,6 +20,8 @@ from memoryd.users import Users
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from memoryd.embedder import PromptedEmbedder
+
 # Kiwi takes seconds to load, so that all tests of a process share it.
 WORDS = WordSplitter()
 SHARED = ("",)
@@ -59,7 +61,7 @@ class Home:
     folder: Path
     max_file_bytes: int = 10_000
     max_tokens: int = 40
-    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    embedder: FakeEmbedder | PromptedEmbedder = field(default_factory=FakeEmbedder)
     index: FakeVectorIndex = field(default_factory=FakeVectorIndex)
     degraded: str | None = None
 
