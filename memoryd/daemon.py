@@ -9,6 +9,7 @@ import fcntl
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -302,6 +303,10 @@ class Daemon:
         memory.schedule.start()
         log.info("the memory is open")
         self._replay_after_first_scan(memory.watcher)
+        # Last: nothing waits for it, and the first time it takes the processors for a while.
+        if not self._stopping.is_set():
+            with suppress(EmbedderError):  # told to stop
+                memory.moods.learn(self._stopping)
 
     def _insist(self, step: Callable[[], Result]) -> Result | None:
         """Takes a step of the boot, again where the ledger refuses: it is being seen to meanwhile.

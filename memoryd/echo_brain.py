@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from memoryd.clock import Clock
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
+    from memoryd.mood import Moods
     from memoryd.own_part import OwnParts
     from memoryd.prompt import Prompt
     from memoryd.quotes import Quotes
@@ -184,6 +185,7 @@ class EchoBrain:
         generators: by name.
         identity: the newest.
         saved: told of each file that an exchange was written to.
+        moods: how the words of the last hours read.
     """
 
     def __init__(
@@ -199,6 +201,7 @@ class EchoBrain:
         clock: Clock,
         settings: BrainSettings,
         own_parts: OwnParts,
+        moods: Moods,
     ) -> None:
         self._recall = recall
         self._quotes = quotes
@@ -209,6 +212,7 @@ class EchoBrain:
         self._saved = saved
         self._clock = clock
         self._settings = settings
+        self._moods = moods
         self._at_hand = AtHand(ledger)
         self._own_parts = own_parts
 
@@ -341,6 +345,7 @@ class EchoBrain:
             hits=hits,
             room=Room(memories=self._settings.memory_tokens, answer=self._longest(question)),
             own=self._own_parts.of(question.user) if question.user.id in question.seen else "",
+            mood=self._moods.sentence(question.user),
         )
 
     def _request(

@@ -18,6 +18,7 @@ from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
+from memoryd.mood import Moods
 from memoryd.mounts import network_file_system
 from memoryd.own_part import OwnParts
 from memoryd.quotes import Quotes
@@ -62,6 +63,7 @@ class Memory:
     schedule: Schedule
     verifier: Verifier
     eraser: Eraser
+    moods: Moods
     reading: AbstractContextManager[object]
 
 
@@ -106,6 +108,9 @@ def open_memory(
         reranker=_reranker(config),
         now=clock.now,
     )
+    moods = Moods(
+        ledger=ledger, embedder=embedder, clock=clock, being=config.being.name, kept_in=config.paths.models
+    )
     brain = EchoBrain(
         recall=recall,
         quotes=Quotes(embedder=embedder, words=words),
@@ -119,6 +124,7 @@ def open_memory(
         own_parts=OwnParts(
             ledger, embedder=embedder.id, budget=int(config.recall.token_budget * PART_OF_OWN)
         ),
+        moods=moods,
     )
     schedule = Schedule(
         cron=config.replay.cron,
@@ -158,6 +164,7 @@ def open_memory(
         schedule=schedule,
         verifier=verifier,
         eraser=eraser,
+        moods=moods,
         reading=reading,
     )
 

@@ -1,7 +1,7 @@
-"""What a model reads: the identity, the conversation, the memories for this question, the question.
+"""What a model reads: the identity, the conversation, the memories for this question, the mood, the question.
 
-[identity][conversation][memories][question]
- pinned    read before   new      new
+[identity][conversation][memories][mood][question]
+ pinned    read before   new       new   new
 
 What stays the same comes first, so that its cells in the KV cache serve again: the identity every question, the
 conversation every question of its own.
@@ -32,6 +32,7 @@ OWN_HEADING = (
 )
 # Stands for that part among the passages that a question was read with.
 OWN_PART = "own part"
+MOOD_HEADING = "# 말에서 읽힌 기분 (mood, as the words of the last hours read; a guess)"
 QUESTION_HEADING = "# 질문 (the question)"
 # Room that a chat template takes around the messages, in tokens.
 TEMPLATE_TOKENS = 64
@@ -70,6 +71,7 @@ def make_prompt(
     hits: Sequence[Hit],
     room: Room,
     own: str = "",
+    mood: str = "",
 ) -> Prompt:
     """Puts a prompt together from what fits.
 
@@ -80,6 +82,7 @@ def make_prompt(
         identity: the system message, with the identity's text and nothing else: so the engine finds it pinned.
         hits: what was recalled, best first.
         own: what the user has said of their own that the identity does not hold; it takes room from the memories.
+        mood: how the words of the last hours read, in one sentence; "" where that is not sure enough.
 
     Raises:
         ModelNotReadyError: the model is not loaded.
@@ -91,22 +94,26 @@ def make_prompt(
     left = generator.context_tokens - room.answer - TEMPLATE_TOKENS - count_tokens(identity.text)
     here = (user, conversation_id, generator.name)
     history = at_hand.as_read(*here)
-    asked = _asked(user, question, cited, own, history)
+    asked = _asked(user, question, cited, history, own=own, mood=mood)
     if sum(cost(each, count_tokens) for each in (*history.messages, asked.message())) > left:
-        longest = cost(_asked(user, question, cited, own).message(), count_tokens)
+        longest = cost(_asked(user, question, cited, own=own, mood=mood).message(), count_tokens)
         history = at_hand.plain(*here, room=left - longest, count_tokens=count_tokens)
-        asked = _asked(user, question, cited, own, history)
+        asked = _asked(user, question, cited, history, own=own, mood=mood)
     return Prompt(messages=(identity, *history.messages, asked.message()), asked=asked, hits=cited)
 
 
-def _asked(user: User, question: str, hits: Sequence[Hit], own: str, history: History | None = None) -> Said:
-    """The question, below what its conversation does not hold yet: the user's own part, memories by their times."""
+def _asked(
+    user: User, question: str, hits: Sequence[Hit], history: History | None = None, *, own: str, mood: str
+) -> Said:
+    """The question, below what its conversation does not hold yet: the user's own part, memories by times, the mood."""
     shown = [hit for hit in hits if history is None or not history.holds(hit.passage)]
     new = own if history is None or OWN_PART not in history.shown else ""
     above = [f"{OWN_HEADING}\n{new}"] if new else []
     if shown:
         ordered = sorted((hit.passage for hit in shown), key=lambda each: (each.time, each.id))
-        above += [MEMORIES_HEADING, *(written(each) for each in ordered)]
+        above += [MEMORIES_HEADING, *map(written, ordered)]
+    if mood:
+        above.append(f"{MOOD_HEADING}\n{mood}")
     read = "\n\n".join([*above, f"{QUESTION_HEADING}\n{question}"]) if above else ""
     return Said(
         role="user",

@@ -413,6 +413,32 @@ class Counts(Wire):
     waiting_files: int
 
 
+class MoodView(Wire):
+    """How somebody's words of the last hours read; nothing is said about what they feel.
+
+    Attributes:
+        who: a speaker's name.
+        being: whether it is the being's own.
+        emotion: the likeliest of `emotions`.
+        sure: its share, 0 to 1.
+        valence: unpleasant -1 to pleasant 1.
+        arousal: sleepy -1 to excited 1.
+        emotions: the share of each, together 1.
+        turns: how many were read.
+        last_said: the time of the newest of them.
+    """
+
+    who: str
+    being: bool
+    emotion: str
+    sure: float
+    valence: float
+    arousal: float
+    emotions: dict[str, float]
+    turns: int
+    last_said: datetime
+
+
 class Status(Wire):
     """`GET /api/status`. Where `memory` and `state` lie is the origin's to know: empty for a member."""
 
@@ -426,6 +452,7 @@ class Status(Wire):
     last_day: date | None
     counts: Counts
     ready: Ready
+    moods: list[MoodView] = []
 
 
 class UserView(Wire):

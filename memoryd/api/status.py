@@ -8,9 +8,9 @@ from fastapi import APIRouter
 
 from memoryd import __version__
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import ready_view
+from memoryd.api.views import mood_views, ready_view
 from memoryd.errors import NotReadyError
-from memoryd_client.models import Counts, Status
+from memoryd_client.models import Counts, MoodView, Status
 
 if TYPE_CHECKING:
     from memoryd.daemon import Daemon
@@ -47,6 +47,7 @@ def status(daemon: DaemonOf, user: UserOf) -> Status:
             waiting_files=_waiting(daemon, user),
         ),
         ready=ready_view(daemon, user),
+        moods=_moods(daemon, user),
     )
 
 
@@ -55,6 +56,14 @@ def _embedder(daemon: Daemon) -> str:
         return daemon.memory.embedder.id
     except NotReadyError:
         return ""
+
+
+def _moods(daemon: Daemon, user: User) -> list[MoodView]:
+    """From what this user may see; none while the memory is being opened."""
+    try:
+        return mood_views(daemon.memory.moods.of(user))
+    except NotReadyError:
+        return []
 
 
 def _waiting(daemon: Daemon, user: User) -> int:

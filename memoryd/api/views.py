@@ -13,6 +13,7 @@ from memoryd_client.models import (
     FoundFragments,
     IdentityView,
     ModelView,
+    MoodView,
     PartView,
     Ready,
     ReplayView,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from memoryd.daemon import Daemon
     from memoryd.erase import Proof, Report
     from memoryd.ledger import FileRow, IdentityRow, ReplayRow
+    from memoryd.mood import Mood
     from memoryd.recall import Hit, Timings
     from memoryd.users import User
 
@@ -55,6 +57,24 @@ def citations(hits: Sequence[Hit], *, explain: bool = False) -> list[Citation]:
             why=Why.model_validate(hit.why, from_attributes=True) if explain else None,
         )
         for hit in hits
+    ]
+
+
+def mood_views(moods: Sequence[Mood]) -> list[MoodView]:
+    """Moods, to a hundredth."""
+    return [
+        MoodView(
+            who=each.who,
+            being=each.being,
+            emotion=each.emotion,
+            sure=round(each.sure, 2),
+            valence=round(each.valence, 2),
+            arousal=round(each.arousal, 2),
+            emotions={name: round(share, 2) for name, share in each.emotions.items()},
+            turns=each.turns,
+            last_said=each.last_said,
+        )
+        for each in moods
     ]
 
 

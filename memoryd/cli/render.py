@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         FileView,
         IdentityView,
         ModelView,
+        MoodView,
         PartView,
         Rebuilt,
         ReplayView,
@@ -183,6 +184,7 @@ def status(page: Page, seen: Status, url: str) -> None:
         "state folder": seen.state,
         "embedder": seen.embedder,
     }
+    facts |= {f"mood of {each.who}": _mood(each) for each in seen.moods}
     _facts(page, {name: fact for name, fact in facts.items() if fact or not name.endswith("folder")})
     page.say()
     parts(page, seen.ready.parts)
@@ -190,6 +192,13 @@ def status(page: Page, seen: Status, url: str) -> None:
     models(page, seen.ready.models)
     page.say()
     _counts(page, seen.counts)
+
+
+def _mood(mood: MoodView) -> str:
+    return (
+        f"{mood.emotion}, {mood.sure:.0%} sure; valence {mood.valence:+.2f}, arousal {mood.arousal:+.2f}; "
+        f"last said {mood.last_said.astimezone():%Y-%m-%d %H:%M}"
+    )
 
 
 def parts(page: Page, seen: Iterable[PartView]) -> None:

@@ -30,6 +30,16 @@ class Stored(NamedTuple):
     vector: NDArray[np.float32]
 
 
+class Spoken(NamedTuple):
+    """A turn with the vector of the passage that it stands in, (d,) float32; seconds since 1970."""
+
+    epoch: float
+    role: str
+    speaker: str
+    text: str
+    vector: NDArray[np.float32]
+
+
 class VectorStore:
     """float32 vectors as blobs."""
 
@@ -141,6 +151,33 @@ class VectorStore:
             for part in self._vectors_of(embedder, rows)
             for row in part
         }
+
+    def spoken(self, embedder: str, owners: Sequence[str], since: float, most: int) -> list[Spoken]:
+        """The newest turns of theirs after a moment that have a vector; a turn in several passages by its last one.
+
+        Args:
+            since: seconds since 1970.
+            most: turns, at most.
+        """
+        import numpy as np
+
+        marks = ", ".join("?" * len(owners))
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"""SELECT t.epoch, t.role, t.speaker, t.text, v.vector FROM turns t
+                    JOIN passages p ON p.id = (SELECT b.id FROM passages b WHERE b.conversation = t.conversation
+                        AND b.first <= t.idx AND b.last >= t.idx AND b.owner IN ({marks})
+                        ORDER BY b.first DESC, b.id DESC LIMIT 1)
+                    JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
+                    WHERE t.epoch > ? ORDER BY t.epoch DESC, t.idx DESC LIMIT ?""",
+                [*owners, embedder, since, most],
+            ).fetchall()
+        return [
+            Spoken(
+                row["epoch"], row["role"], row["speaker"], row["text"], np.frombuffer(row["vector"], "<f4")
+            )
+            for row in rows
+        ]
 
     def cosines(self, embedder: str, rows: Sequence[int], query: NDArray[np.float32]) -> dict[int, float]:
         """Row number → cosine with a unit vector, (d,) float32, for those that have a vector; a part at a time."""

@@ -42,6 +42,7 @@ from memoryd.errors import (
 )
 from memoryd.journal import Journal
 from memoryd.ledger import IdentityRow
+from memoryd.mood import Moods
 from memoryd.own_part import OwnParts
 from memoryd.prompt import MEMORIES_HEADING, QUESTION_HEADING
 from memoryd.quotes import Quotes
@@ -89,6 +90,7 @@ class Being:
                 max_tokens=100,
                 temperature=0.0,
             ),
+            moods=Moods(ledger=home.ledger, embedder=home.embedder, clock=self.clock, being="에코"),
         )
 
     def ask(self, text: str, *, model: str | None = None, conversation_id: str | None = "c1") -> list[Event]:

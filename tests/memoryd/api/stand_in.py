@@ -18,6 +18,7 @@ from memoryd.errors import NotReadyError
 from memoryd.ingest import Ingest
 from memoryd.journal import Journal
 from memoryd.ledger import Ledger
+from memoryd.mood import Moods
 from memoryd.own_part import OwnParts
 from memoryd.people import People
 from memoryd.quotes import Quotes
@@ -55,6 +56,7 @@ class Memory:
     brain: EchoBrain
     verifier: Verifier
     eraser: Eraser
+    moods: Moods
 
 
 class OtherIndex:
@@ -211,6 +213,9 @@ class StandIn:
             settle_seconds=0,
             rescan_seconds=0,
         )
+        moods = Moods(
+            ledger=self.ledger, embedder=embedder, clock=self.clock, being="에코", kept_in=paths.models
+        )
         brain = EchoBrain(
             recall=recall,
             quotes=Quotes(embedder=embedder, words=words),
@@ -229,6 +234,7 @@ class StandIn:
                 max_tokens=self.config.llm.max_tokens,
                 temperature=0.0,
             ),
+            moods=moods,
         )
         verifier = Verifier(
             memory=paths.memory,
@@ -254,7 +260,13 @@ class StandIn:
             clock=self.clock,
         )
         return Memory(
-            embedder=embedder, watcher=watcher, recall=recall, brain=brain, verifier=verifier, eraser=eraser
+            embedder=embedder,
+            watcher=watcher,
+            recall=recall,
+            brain=brain,
+            verifier=verifier,
+            eraser=eraser,
+            moods=moods,
         )
 
 
