@@ -14,6 +14,7 @@ from memoryd_client import (
     Citation,
     Counts,
     ModelView,
+    MoodView,
     PartView,
     Problem,
     Ready,
@@ -139,6 +140,19 @@ def status(ready: Ready) -> Status:
             waiting_files=3,
         ),
         ready=ready,
+        moods=[
+            MoodView(
+                who="origin",
+                being=False,
+                emotion="sadness",
+                sure=0.72,
+                valence=-0.61,
+                arousal=-0.3,
+                emotions={"sadness": 0.72, "neutral": 0.28},
+                turns=4,
+                last_said=datetime(2026, 3, 15, 21, tzinfo=UTC),
+            )
+        ],
     )
 
 

@@ -214,9 +214,11 @@ def test_status_is_a_page(daemon: FakeDaemon, memoryd: Memoryd, status: Status) 
     lines = [line.rstrip() for line in memoryd("status").stdout.splitlines()]
 
     assert lines[0] == f"memoryd 0.1.0 at {daemon.url}"
-    assert "up             2 h 31 min" in lines
-    assert "identity       version 3" in lines
-    assert "last day       2026-03-15" in lines
+    assert "up              2 h 31 min" in lines
+    assert "identity        version 3" in lines
+    assert "last day        2026-03-15" in lines
+    mood = "mood of origin  sadness, 72% sure; valence -0.61, arousal -0.30; last said 2026-03-"
+    assert any(line.startswith(mood) for line in lines)
     assert "chroma  degraded  rebuilding generation 4" in lines
     assert "bundled (default)  ready    bundled  b.gguf" in lines
     assert any("built-in" in line for line in lines)

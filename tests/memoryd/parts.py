@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from memoryd.embedder import PromptedEmbedder
     from memoryd.gist import Gist, Statement
 
 WORDS = WordSplitter()
@@ -86,7 +85,7 @@ class Home:
     folder: Path
     max_file_bytes: int = 10_000
     max_tokens: int = 40
-    embedder: FakeEmbedder | PromptedEmbedder = field(default_factory=FakeEmbedder)
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     index: FakeVectorIndex = field(default_factory=FakeVectorIndex)
     degraded: str | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from memoryd.embedder import PromptedEmbedder
     from memoryd.mood import Mood
+    from memoryd.testing import FakeEmbedder
 
 HOUR = 3600.0
 ORIGIN = User(id="jihun")
@@ -66,7 +67,7 @@ class Life:
     """A home that the real embedder reads, and a clock."""
 
     def __init__(self, folder: Path, embedder: PromptedEmbedder, kept_in: Path) -> None:
-        self.home = Home(folder, max_tokens=200, embedder=embedder)
+        self.home = Home(folder, max_tokens=200, embedder=cast("FakeEmbedder", embedder))
         self.clock = FakeClock()
         self.embedder, self.kept_in = embedder, kept_in
 

@@ -8,7 +8,14 @@ import pytest
 
 from llm import Message
 from memoryd.at_hand import AtHand, Said
-from memoryd.prompt import MEMORIES_HEADING, QUESTION_HEADING, TEMPLATE_TOKENS, Room, make_prompt
+from memoryd.prompt import (
+    MEMORIES_HEADING,
+    MOOD_HEADING,
+    QUESTION_HEADING,
+    TEMPLATE_TOKENS,
+    Room,
+    make_prompt,
+)
 from memoryd.testing import FakeGenerator
 from memoryd.users import User
 from tests.memoryd.parts import SHARED, Home, line
@@ -35,7 +42,7 @@ class Desk:
         self.at_hand = AtHand(home.ledger)
         self.generator = FakeGenerator()
 
-    def prompt(self, question: str = QUESTION, room: Room = ROOM) -> Prompt:
+    def prompt(self, question: str = QUESTION, room: Room = ROOM, mood: str = "") -> Prompt:
         found = self.home.recall.memories(question, owners=SHARED, count=5)
         return make_prompt(
             self.generator,
@@ -46,6 +53,7 @@ class Desk:
             question=question,
             hits=found.hits,
             room=room,
+            mood=mood,
         )
 
     def answered(self, prompt: Prompt) -> None:
@@ -118,3 +126,19 @@ def test_a_conversation_that_does_not_fit_as_it_was_read_goes_on_as_it_was_said(
     cut = desk.prompt(question)
     assert first.messages[-1] not in cut.messages
     assert {hit.passage.id for hit in cut.hits} == cut.asked.shown
+
+
+def test_the_mood_stands_between_the_memories_and_the_question(desk: Desk) -> None:
+    mood = "지난 몇 시간 동안의 말은 이렇게 읽힌다 – jihun: 기쁨 (joy, 71% sure)."
+    prompt = desk.prompt(mood=mood)
+    system, asked = prompt.messages
+    assert system == IDENTITY
+    places = _places(asked.text, MEMORIES_HEADING, OLD, MOOD_HEADING, mood, QUESTION_HEADING, QUESTION)
+    assert places == sorted(places)
+    desk.answered(prompt)
+    assert desk.prompt().messages[:2] == prompt.messages
+
+
+def test_without_memories_the_mood_stands_above_the_question(desk: Desk) -> None:
+    asked = desk.prompt(room=Room(memories=0, answer=50), mood="jihun: 기쁨.").messages[-1]
+    assert asked.text == f"{MOOD_HEADING}\njihun: 기쁨.\n\n{QUESTION_HEADING}\n{QUESTION}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm import DeadlineError, Piece, QueueFullError, State
+from memoryd.prompt import MOOD_HEADING
 from memoryd.testing import FakeGenerator
 from tests.memoryd.api.stand_in import LAKE, FailingGenerator, events
 
@@ -186,3 +187,14 @@ def test_an_answer_that_was_cut_off_says_so(client: TestClient, daemon: StandIn)
     cut = client.post("/api/ask", json={"question": QUESTION, "max_tokens": 2}).json()
     assert (whole["finish"], whole["thought"]) == ("stop", None)
     assert (cut["finish"], cut["answer"]) == ("length", "하나 둘")
+
+
+def test_a_mood_that_is_sure_enough_stands_above_the_question(client: TestClient, daemon: StandIn) -> None:
+    daemon.memory.moods.learn()
+    for _ in range(4):
+        client.post("/api/ask", json={"question": "너무 무서워. 무섭고 불안해서 잠이 안 와"})
+    client.post("/api/ask", json={"question": "회의는 세 시야?"})
+    read = daemon.generator.requests[-1].messages[-1].text
+    assert MOOD_HEADING in read
+    assert "origin: 두려움 (fear, " in read
+    assert MOOD_HEADING not in daemon.generator.requests[0].messages[-1].text

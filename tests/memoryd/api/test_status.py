@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from memoryd import __version__
@@ -69,3 +71,31 @@ def test_a_rebuild_reads_every_file_again_and_embeds_nothing_twice(
     counts = client.get("/api/status").json()["counts"]
     assert (counts["turns"], counts["vectors"], counts["embedded_texts"]) == (3, 2, 2)
     assert client.post("/api/search", json={"query": "오두막 열쇠"}).json()["hits"] == before
+
+
+def test_moods_are_told_with_how_sure_they_are(client: TestClient, daemon: StandIn) -> None:
+    assert client.get("/api/status").json()["moods"] == []
+    daemon.memory.moods.learn()
+    time = daemon.clock.now().isoformat()
+    said = [
+        {
+            "role": "user",
+            "speaker": "origin",
+            "time": time,
+            "text": "너무 슬퍼서 눈물만 나. 할머니가 돌아가셨어 ㅠㅠ",
+        },
+        {
+            "role": "assistant",
+            "speaker": "에코",
+            "time": time,
+            "text": "내가 옆에 있을게. 많이 아끼고 사랑해.",
+        },
+    ]
+    lines = "".join(json.dumps(turn, ensure_ascii=False) + "\n" for turn in said)
+    daemon.drop("day0316/origin/talk.jsonl", lines)
+    being, person = client.get("/api/status").json()["moods"]
+    assert (being["who"], being["being"], being["turns"]) == ("에코", True, 2)
+    assert (person["who"], person["being"], person["emotion"]) == ("origin", False, "sadness")
+    assert person["sure"] == person["emotions"]["sadness"] > 0.3
+    assert person["valence"] < 0 < being["valence"]
+    assert datetime.fromisoformat(person["last_said"]) == daemon.clock.now()
