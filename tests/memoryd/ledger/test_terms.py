@@ -199,3 +199,22 @@ def test_counts_follow_the_memory_as_it_grows(ledger: Ledger) -> None:
     (cat,) = ledger.search.named([passage_id(A, "cat")], SHARED)
     _, shares = ledger.search.lexical(Words("cat tofu", ""), SHARED, 1)
     assert shares.of(cat.row) > alone
+
+
+@pytest.mark.parametrize("few", [terms.FEW, 3])
+def test_what_is_hidden_from_a_reader_changes_no_share(
+    counted: Ledger, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Else a score would tell that somebody else has said the same word."""
+    monkeypatch.setattr(terms, "FEW", few)
+    question = Words("tofu cat zebra", "")
+
+    def seen(*owners: str) -> list[tuple[str, float]]:
+        places, shares = counted.search.lexical(question, owners, 100)
+        return [(place.passage_id, shares.of(place.row)) for place in places]
+
+    before = seen("")
+    for number in range(20):
+        put(counted, f"day0315/jun/{number}.txt", f"tofu zebra {number}", owner="jun")
+    assert seen("") == seen("", "minji") == before
+    assert len(seen("", "jun")) == len(before) + 20
