@@ -24,11 +24,11 @@ from memoryd.errors import (
     ReplayError,
     StoreError,
 )
-from memoryd.identity import read_manifests
 from memoryd.journal import Journal
 from memoryd.kiwi import KIWI
 from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
+from memoryd.manifests import read_manifests
 from memoryd.users import Users
 
 if TYPE_CHECKING:
