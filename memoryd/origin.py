@@ -1,7 +1,7 @@
 """Who the origin is: the id in `manifest/origin_id.txt`, once confirmed, as the state folder remembers it.
 
-The origin sees everybody's folders in `memory/`, and alone may replay, restore and change users; the identity is made of
-what is shared and the origin's own. A slip in one file must not hand that over, so another id in it counts after
+The origin sees everybody's folders in `memory/`, alone may replay, restore and change users, and gives the identity
+what is the origin's own beside what is shared. A slip in one file must not hand that over, so another id in it counts after
 `memoryd identity origin ID` and a restart; until then the remembered one does.
 """
 
@@ -74,11 +74,17 @@ def confirm_origin(manifest: Path, state: Path, origin: str) -> str:
     return before
 
 
-def unconfirmed(manifest: Path, origin: str) -> str:
-    """Says that the file names another origin than the one in force, and what to do; empty where it does not."""
+def unconfirmed(manifest: Path, state: Path, origin: str) -> str:
+    """Says that the file names another origin than the one in force, and what to do; empty where it does not.
+
+    Args:
+        origin: who is in force since the start.
+    """
     named = named_origin(manifest)
     if named in {"", origin}:
         return ""
+    if named == remembered_origin(state):
+        return f"{named!r} is confirmed and is the origin from the next start on; until then {origin!r} is"
     return (
         f"{ORIGIN_FILE} names {named!r}, and the origin is {origin!r} still, who sees everybody's folders in memory/ "
         f"and alone may replay, restore and change users. To make {named!r} the origin: "

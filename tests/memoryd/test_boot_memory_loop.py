@@ -229,6 +229,24 @@ def test_no_replay_begins_while_the_loop_is_held(home: Home) -> None:
     assert loop.identity() is not None
 
 
+def test_manifests_that_leave_no_room_are_a_warning_of_every_replay(home: Home) -> None:
+    loop = _loop(home)
+    (home.manifest / "echo_identity.txt").write_text("나는 에코다. " * 200, encoding="utf-8")
+    first, second = loop.replay("boot"), loop.replay("now")
+    assert "the three manifests take" in (first.warning or "")
+    assert second.warning == first.warning
+    assert [each.warning for each in home.ledger.identities.replays()] == [first.warning] * 2
+    (home.manifest / "echo_identity.txt").write_text("나는 에코다.", encoding="utf-8")
+    assert loop.replay("manifest").warning is None
+
+
+def test_another_origin_in_the_file_changes_no_identity(home: Home) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    (home.manifest / "origin_id.txt").write_text("haram\n", encoding="utf-8")
+    assert loop.replay("manifest").changed is False
+
+
 # Restoring.
 
 
