@@ -13,14 +13,15 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memoryd.errors import MemorydError, ReplayError
+from memoryd.errors import BadRequestError, MemorydError, NotFoundError, ReplayError
 from memoryd.gists import LedgerGists
-from memoryd.identity import ESTIMATE, digest_of, make_identity, read_manifests
+from memoryd.identity import ESTIMATE, digest_of, make_identity, without_marks
 from memoryd.ledger import ReplayRow
 from memoryd.life import Life
+from memoryd.manifests import of_origin, read_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +30,23 @@ if TYPE_CHECKING:
     from memoryd.clock import Clock
     from memoryd.identity import Tokenizer
     from memoryd.ledger import IdentityRow, Ledger
+    from memoryd.manifests import Manifests
 
 log = logging.getLogger(__name__)
 
 # Between two log lines of a replay that takes long.
 LOG_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inputs:
+    """All that an identity is made of now, and its digest."""
+
+    manifests: Manifests
+    life: Life
+    settings: dict[str, str]
+    tokenizer: Tokenizer
+    digest: str
 
 
 class BootMemoryLoop:
@@ -141,6 +154,44 @@ class BootMemoryLoop:
             )
             return row
 
+    def restore(self, version: int) -> IdentityRow:
+        """Makes a new version that tells what an earlier one told; returns it.
+
+        Its digest is that of what there is now: a replay of the same memories leaves it in force, and the next new
+        memory, or a changed manifest, makes another identity. Lines that an erasure took out stay out.
+
+        Raises:
+            NotFoundError: there is no such version.
+            BadRequestError: what it tells is in force already.
+            ReplayError: the memories can't be read; the identity before it stays in force.
+        """
+        with self._lock:
+            latest, old = self._ledger.identities.latest(), self._ledger.identities.get(version)
+            if latest is None or old is None:
+                newest = latest.version if latest else 0
+                raise NotFoundError(f"There is no identity {version}; the newest is {newest}.")
+            text = without_marks(old.text)
+            if text == without_marks(latest.text):
+                same = "" if latest.version == version else f" as identity {latest.version}"
+                raise BadRequestError(f"What identity {version} tells is in force already{same}.")
+            try:
+                inputs = self._inputs()
+            except (MemorydError, OSError) as error:
+                raise ReplayError(
+                    f"Identity {version} can't be restored: {error} Identity {latest.version} stays in force."
+                ) from error
+            restored = self._ledger.identities.add(
+                digest=inputs.digest,
+                text=text,
+                tokens=inputs.tokenizer.count(text),
+                missing=old.missing,
+                created_at=self._clock.now(),
+                made_of={**old.made_of, "restores": version},
+            )
+            self._adopted(restored)
+        log.info("identity %d is restored, as identity %d", version, restored.version)
+        return restored
+
     def _log_failure(self, row: ReplayRow) -> None:
         """Records a failed replay, unless the ledger itself is what failed."""
         try:
@@ -149,28 +200,19 @@ class BootMemoryLoop:
             log.exception("the failed replay could not be recorded")
 
     def _run(self, row: ReplayRow) -> ReplayRow:
-        gists = LedgerGists(self._ledger, self._owners)
-        gists.make_missing(self._progress(row))
-        embedder, tokenizer = self._embedder(), self._tokenizer()
-        life = Life(
-            gists,
-            lambda passages: self._ledger.vectors.of_passages(embedder, passages),
-            origin=self._origin,
-        )
-        manifests = read_manifests(self._manifest)
-        settings = {
-            "budget": str(self._budget),
-            "tokenizer": tokenizer.name,
-            "embedder": embedder,
-            "origin": self._origin,
-        }
-        digest = digest_of(manifests, life, settings)
+        inputs = self._inputs(self._progress(row))
         identity = self._ledger.identities.latest()
-        changed = identity is None or identity.digest != digest
+        changed = identity is None or identity.digest != inputs.digest
         if identity is None or changed:
-            made = make_identity(manifests, life, budget=self._budget, settings=settings, tokenizer=tokenizer)
+            made = make_identity(
+                inputs.manifests,
+                inputs.life,
+                budget=self._budget,
+                settings=inputs.settings,
+                tokenizer=inputs.tokenizer,
+            )
             identity = self._ledger.identities.add(
-                digest=digest,
+                digest=inputs.digest,
                 text=made.text,
                 tokens=made.tokens,
                 missing=made.missing,
@@ -178,14 +220,47 @@ class BootMemoryLoop:
                 made_of=made.made_of,
             )
             self._adopted(identity)
+        warning = identity.made_of.get("warning") or None
+        if warning:
+            log.warning("replay: %s", warning)
         return replace(
             row,
             state="done",
-            turns=life.turns,
+            turns=inputs.life.turns,
             kept=len(identity.made_of.get("lines", ())),
             changed=changed,
             identity_version=identity.version,
-            digest=digest,
+            digest=inputs.digest,
+            warning=warning,
+        )
+
+    def _inputs(self, told: Callable[[int, int, int], None] = lambda *_: None) -> _Inputs:
+        """What there is now.
+
+        Args:
+            told: how far the reading of changed files is: see `LedgerGists.make_missing`.
+        """
+        gists = LedgerGists(self._ledger, self._owners)
+        gists.make_missing(told)
+        embedder, tokenizer = self._embedder(), self._tokenizer()
+        life = Life(
+            gists,
+            lambda passages: self._ledger.vectors.of_passages(embedder, passages),
+            origin=self._origin,
+        )
+        manifests = of_origin(read_manifests(self._manifest), self._origin)
+        settings = {
+            "budget": str(self._budget),
+            "tokenizer": tokenizer.name,
+            "embedder": embedder,
+            "origin": self._origin,
+        }
+        return _Inputs(
+            manifests=manifests,
+            life=life,
+            settings=settings,
+            tokenizer=tokenizer,
+            digest=digest_of(manifests, life, settings),
         )
 
     def _progress(self, row: ReplayRow) -> Callable[[int, int, int], None]:

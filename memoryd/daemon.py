@@ -24,11 +24,12 @@ from memoryd.errors import (
     ReplayError,
     StoreError,
 )
-from memoryd.identity import read_manifests
 from memoryd.journal import Journal
 from memoryd.kiwi import KIWI
 from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
+from memoryd.manifests import read_manifests, room_fault
+from memoryd.origin import unconfirmed
 from memoryd.users import Users
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Daemon:
         memory = self._memory
         if memory is not None:
             memory.schedule.stop()
+            memory.manifests.stop()
             memory.watcher.stop()
             memory.keeper.stop()
         # Nobody reads any more; a start that still waits for it is over at once.
@@ -301,6 +303,7 @@ class Daemon:
             return
         memory.watcher.start()
         memory.schedule.start()
+        memory.manifests.start()
         log.info("the memory is open")
         self._replay_after_first_scan(memory.watcher)
         # Last: nothing waits for it, and the first time it takes the processors for a while.
@@ -410,9 +413,15 @@ class Daemon:
         return Part(name="ledger", state=state, detail=detail)
 
     def _manifest_part(self) -> Part:
-        missing = read_manifests(self.config.paths.manifest).missing
-        detail = f"{', '.join(missing)} missing in {self.config.paths.manifest}" if missing else ""
-        return Part(name="manifest", state="degraded" if missing else "ready", detail=detail)
+        folder = self.config.paths.manifest
+        manifests = read_manifests(folder)
+        faults = [
+            *manifests.faults,
+            unconfirmed(folder, self.config.paths.state, self.users.origin.id),
+            room_fault(manifests, self.config.replay.token_budget),
+        ]
+        detail = "; ".join(filter(None, faults))
+        return Part(name="manifest", state="degraded" if detail else "ready", detail=detail)
 
     def _index_part(self) -> Part:
         if self._memory is None:

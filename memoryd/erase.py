@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from memoryd.chroma import drop_collections
 from memoryd.cut_out import Action, carry_out, plan_cut
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
-from memoryd.identity import Scrubber, quotes_of, read_manifests
+from memoryd.identity import Scrubber, quotes_of
 from memoryd.index_keeper import begin_generation, remove_other_generations
 from memoryd.ingest import printable
 from memoryd.ledger import ErasureState, Signature
 from memoryd.ledger.erasures import digest_of
 from memoryd.logs import scrub_logs
+from memoryd.manifests import read_manifests
 from memoryd.memory_folder import MemoryFolder
 from memoryd.proof import Sought
 from memoryd.watch import ignored

@@ -12,22 +12,16 @@ from typing import TYPE_CHECKING
 
 from memoryd.korean import estimate_tokens, sentences
 from memoryd.life import choose
-from memoryd.owners import ORIGIN_FILE
+from memoryd.manifests import MANIFESTS, head_of, room_fault
 from memoryd.statements import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from memoryd.ledger import TurnRow
     from memoryd.life import Kept, Life, Topic
+    from memoryd.manifests import Manifests
 
-MANIFESTS = ("echo_identity.txt", "fillin_manifest.txt", ORIGIN_FILE)
-HEADINGS = {
-    "echo_identity.txt": "# 나는 누구인가 (who I am)",
-    "fillin_manifest.txt": "# 무엇을 위해 있는가 (what I stand for)",
-    ORIGIN_FILE: "# 오리진 (my origin)",
-}
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
 TOPICS = "topics"
 # Below the memories' heading, in their order: what stands under one heading.
@@ -44,14 +38,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 ERASED_LINE = "- (지워짐, erased)"
 # Part of the digest: another way of choosing makes another identity.
 METHOD = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifests:
-    """The three files as they are on disk; `missing` names those that are not there or can't be read."""
-
-    texts: dict[str, str]
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +66,9 @@ class IdentityText:
     Attributes:
         lines: what was kept of the memories, in the text's order.
         manifests: name → SHA-256 of each manifest's text, hexadecimal.
+        memories: SHA-256 of everything that was said.
         settings: what else it was made with.
+        warning: that the manifests leave no room for memories; empty where they do.
     """
 
     text: str
@@ -90,7 +78,9 @@ class IdentityText:
     turns: int
     missing: tuple[str, ...]
     manifests: dict[str, str]
+    memories: str
     settings: dict[str, str]
+    warning: str
 
     @property
     def made_of(self) -> dict[str, object]:
@@ -98,7 +88,9 @@ class IdentityText:
         return {
             "lines": [asdict(line) for line in self.lines],
             "manifests": self.manifests,
+            "memories": self.memories,
             "settings": self.settings,
+            "warning": self.warning,
         }
 
 
@@ -111,17 +103,6 @@ class Tokenizer:
 
 
 ESTIMATE = Tokenizer(name="estimate", count=estimate_tokens)
-
-
-def read_manifests(folder: Path) -> Manifests:
-    """Reads the three files; a missing or unreadable one is named, not an error."""
-    texts, missing = {}, []
-    for name in MANIFESTS:
-        try:
-            texts[name] = (folder / name).read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError):
-            missing.append(name)
-    return Manifests(texts=texts, missing=tuple(missing))
 
 
 def digest_of(manifests: Manifests, life: Life, settings: dict[str, str]) -> str:
@@ -147,7 +128,7 @@ def make_identity(
         budget: tokens for manifests and memories together. Manifests are never cut.
         settings: what else decides how it comes out, by name; part of the digest.
     """
-    head = _head(manifests)
+    head = head_of(manifests)
     room = budget - tokenizer.count(f"{head}\n{MEMORIES_HEADING}\n")
     pool = life.pool()
     topics = [_topic_line(topic) for topic in life.topics(pool)]
@@ -173,7 +154,9 @@ def make_identity(
         turns=life.turns,
         missing=manifests.missing,
         manifests={name: hashlib.sha256(body.encode()).hexdigest() for name, body in manifests.texts.items()},
+        memories=life.digest,
         settings=settings,
+        warning=room_fault(manifests, budget, tokenizer.count),
     )
 
 
@@ -185,6 +168,21 @@ def own_words(life: Life, *, budget: int) -> str:
     """
     chosen = choose(life, life.pool(), budget, lambda kept: estimate_tokens(f"{_line(kept)}\n"))
     return "\n".join(_line(kept) for kept in sorted(chosen, key=lambda each: each.order))
+
+
+def without_marks(text: str) -> str:
+    """An identity's text without the marks of erased lines, and without the headings that have nothing below them."""
+    head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
+    kept: list[str] = []
+    for line in memories.splitlines():
+        if line == ERASED_LINE:
+            continue
+        if line in SECTIONS and kept and kept[-1] in SECTIONS:
+            kept.pop()
+        kept.append(line)
+    if kept and kept[-1] in SECTIONS:
+        kept.pop()
+    return head + heading + "\n".join(kept) + "\n" if kept else head.strip() + "\n"
 
 
 def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
@@ -291,11 +289,3 @@ def _line(kept: Kept) -> str:
 
 def _spoken(day: str, speaker: str, text: str) -> str:
     return f"- {day} {speaker}: {text}"
-
-
-def _head(manifests: Manifests) -> str:
-    parts = []
-    for name in MANIFESTS:
-        body = manifests.texts.get(name)
-        parts.append(f"{HEADINGS[name]}\n{body if body is not None else f'(manifest/{name} is missing)'}\n")
-    return "\n".join(parts)

@@ -258,7 +258,7 @@ def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
         vectors: of the passages that the statements stand in, (n, d) unit float32; zeros where there is none.
     """
     topics = [frozenset(topic_numbers(kept.statement.text)) for kept in pool]
-    values = [_values(kept.statement.text) for kept in pool]
+    values = [values_of(kept.statement.text) for kept in pool]
     near = (vectors @ vectors.T).round(3)
     last = {(kept.statement.speaker, kept.statement.text): place for place, kept in enumerate(pool)}
     replaced = set(range(len(pool))) - set(last.values())
@@ -267,26 +267,43 @@ def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
         nearest = np.argsort(-row, kind="stable")[:NEIGHBOURS]
         for newer in (older + 1 + int(place) for place in nearest if row[place] >= SAME_MATTER):
             pair = pool[older].statement, pool[newer].statement
-            if _replaces(*pair, topics[older] & topics[newer], values[older], values[newer]):
+            if replaces(*pair, topics[older] & topics[newer], values[older], values[newer]):
                 replaced.add(older)
                 break
     return [kept for place, kept in enumerate(pool) if place not in replaced]
 
 
-def _replaces(
-    older: Statement, newer: Statement, shared: frozenset[str], before: Values, now: Values
-) -> bool:
+class Said(Protocol):
+    """What is looked at of a statement to tell whether a newer one replaces it."""
+
+    @property
+    def kind(self) -> str:
+        """A `Kind`."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        ...
+
+    @property
+    def conversation_id(self) -> str:
+        """Where it was said."""
+        ...
+
+
+def replaces(older: Said, newer: Said, shared: frozenset[str], before: Values, now: Values) -> bool:
     """Whether the newer of two statements on one matter says it otherwise, or that it is done."""
     if older.conversation_id == newer.conversation_id or older.kind in {Kind.KEPT, Kind.RULE}:
         return False
     if older.kind in OPEN and DONE.search(newer.text):
         return True
-    if newer.kind is Kind.CHANGE and (shared or (before and now)):
+    if newer.kind == Kind.CHANGE and (shared or (before and now)):
         return True
     return any(unit in before and before[unit] != value for unit, value in now.items() if unit)
 
 
-def _values(text: str) -> Values:
+def values_of(text: str) -> Values:
     """The numbers of a statement by the unit after them: 4.2킬로 is {"킬로": {"4.2"}}; without a unit under ""."""
     found: dict[str, set[str]] = defaultdict(set)
     for number, unit in VALUE.findall(text):

@@ -18,6 +18,7 @@ from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
+from memoryd.manifest_watch import ManifestWatch
 from memoryd.mood import Moods
 from memoryd.mounts import network_file_system
 from memoryd.own_part import OwnParts
@@ -61,6 +62,7 @@ class Memory:
     recall: Recall
     brain: EchoBrain
     schedule: Schedule
+    manifests: ManifestWatch
     verifier: Verifier
     eraser: Eraser
     moods: Moods
@@ -162,6 +164,7 @@ def open_memory(
         recall=recall,
         brain=brain,
         schedule=schedule,
+        manifests=ManifestWatch(config.paths.manifest, lambda: loop.replay("manifest")),
         verifier=verifier,
         eraser=eraser,
         moods=moods,

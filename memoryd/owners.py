@@ -15,7 +15,7 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from memoryd.disk import UNSAFE, write_whole
+from memoryd.disk import write_whole
 from memoryd.errors import BadRequestError, StoreError
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 SHARED = ""
 SHARED_WORD = "shared"
-DEFAULT_ORIGIN = "origin"
-ORIGIN_FILE = "origin_id.txt"
 FOLDERS_FILE = "private_folders.txt"
 FOLDERS_HEADING = (
     "# memoryd: folders with these names inside day folders are somebody's own, also of users who have gone.\n"
@@ -96,16 +94,6 @@ def checked_name(name: str) -> str:
     if RESERVED.match(folder_key(chosen)):
         raise BadRequestError(f"{chosen!r} means something else in memory/. Choose another name.")
     return chosen
-
-
-def origin_id(manifest: Path) -> str:
-    """The origin's id as `manifest/` names it, fit to be a folder's name."""
-    try:
-        words = (manifest / ORIGIN_FILE).read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError):
-        words = []
-    # The id names a folder, which must be a plain and visible one.
-    return (UNSAFE.sub("_", words[0]).strip(".") if words else "") or DEFAULT_ORIGIN
 
 
 def read_folders(manifest: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The people that the daemon knows: the origin, whose id is in `manifest/origin_id.txt`, and up to five members.
+"""The people that the daemon knows: the origin (see `memoryd.origin`), and up to five members.
 
 state/origin.token   the origin's token, for the command line of this machine
 state/users.json     the members, each with the SHA-256 of their token
@@ -30,6 +30,7 @@ from memoryd.errors import (
     StoreError,
     UnauthorizedError,
 )
+from memoryd.origin import origin_in_force, settle_origin
 from memoryd.owners import (
     SHARED,
     SHARED_WORD,
@@ -37,7 +38,6 @@ from memoryd.owners import (
     checked_name,
     folder_key,
     keep_folders,
-    origin_id,
     read_folders,
 )
 
@@ -123,7 +123,7 @@ class Users:
         self._manifest = manifest
         self._state = state
         self._lock = threading.RLock()
-        self._origin = origin_id(manifest)
+        self._origin = settle_origin(manifest, state)
         self._token = _token(state / TOKEN_FILE)
         kept = _read(state / USERS_FILE)
         self._members = {
@@ -331,7 +331,7 @@ def known_owners(manifest: Path, state: Path) -> Owners:
     Raises:
         StoreError: it can't be read.
     """
-    return _owners(manifest, _read(state / USERS_FILE), origin_id(manifest))
+    return _owners(manifest, _read(state / USERS_FILE), origin_in_force(manifest, state))
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,22 @@ def identity(version: int | None) -> Call[m.IdentityView]:
     return Call(method="GET", path=path, shape=m.IdentityView)
 
 
+def identities() -> Call[m.IdentityList]:
+    """`GET /api/identities`."""
+    return Call(method="GET", path="/api/identities", shape=m.IdentityList)
+
+
+def identity_diff(before: int | None, now: int | None) -> Call[m.IdentityDiff]:
+    """`GET /api/identity/diff?from=&to=`."""
+    params = {name: str(each) for name, each in (("from", before), ("to", now)) if each is not None}
+    return Call(method="GET", path="/api/identity/diff", shape=m.IdentityDiff, params=params)
+
+
+def restore_identity(version: int) -> Call[m.Restored]:
+    """`POST /api/identity/{version}/restore`."""
+    return Call(method="POST", path=f"/api/identity/{version}/restore", shape=m.Restored, patient=True)
+
+
 def replay(*, wait: bool) -> Call[m.ReplayView]:
     """`POST /api/replay`."""
     body = m.ReplayRequest(wait=wait)

@@ -175,6 +175,18 @@ class Client:
         """An identity version; the one in force without a number."""
         return self._send(calls.identity(version))
 
+    def identities(self) -> m.IdentityList:
+        """Every identity version without its text, newest first."""
+        return self._send(calls.identities())
+
+    def identity_diff(self, before: int | None = None, now: int | None = None) -> m.IdentityDiff:
+        """What makes version `now` (the newest) another one than `before` (the one before it)."""
+        return self._send(calls.identity_diff(before, now))
+
+    def restore_identity(self, version: int) -> m.Restored:
+        """Makes a new version that tells what an earlier one told."""
+        return self._send(calls.restore_identity(version))
+
     def replay(self, *, wait: bool = True) -> m.ReplayView:
         """Replays the memory into an identity now; without `wait` it answers at once, `running`."""
         return self._send(calls.replay(wait=wait))
@@ -360,6 +372,18 @@ class AsyncClient:
     async def identity(self, version: int | None = None) -> m.IdentityView:
         """See `Client.identity`."""
         return await self._send(calls.identity(version))
+
+    async def identities(self) -> m.IdentityList:
+        """See `Client.identities`."""
+        return await self._send(calls.identities())
+
+    async def identity_diff(self, before: int | None = None, now: int | None = None) -> m.IdentityDiff:
+        """See `Client.identity_diff`."""
+        return await self._send(calls.identity_diff(before, now))
+
+    async def restore_identity(self, version: int) -> m.Restored:
+        """See `Client.restore_identity`."""
+        return await self._send(calls.restore_identity(version))
 
     async def replay(self, *, wait: bool = True) -> m.ReplayView:
         """See `Client.replay`."""

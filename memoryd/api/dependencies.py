@@ -12,6 +12,7 @@ from memoryd.users import User
 # What a member is told that only the origin may do.
 WHAT = {
     ("POST", "/api/replay"): "replay now",
+    ("POST", "/api/identity/{version}/restore"): "restore an identity",
     ("POST", "/api/rebuild"): "rebuild",
     ("POST", "/api/verify"): "verify",
     ("GET", "/api/users"): "list the users",

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from memoryd.api.dependencies import DaemonOf, OriginOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import identity_view, replay_view
 from memoryd.errors import MemorydError, NotFoundError, NotReadyError
-from memoryd_client.models import IdentityView, ReplayList, ReplayRequest, ReplayView
+from memoryd_client.models import (
+    IdentityDiff,
+    IdentityList,
+    IdentitySummary,
+    IdentityView,
+    ReplayList,
+    ReplayRequest,
+    ReplayView,
+    Restored,
+)
+
+if TYPE_CHECKING:
+    from memoryd.daemon import Daemon
+    from memoryd.ledger import IdentityRow
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -27,18 +40,59 @@ def identity(daemon: DaemonOf, _user: UserOf) -> IdentityView:
     return identity_view(latest, daemon)
 
 
+@router.get("/api/identities")
+def identities(daemon: DaemonOf, _user: UserOf) -> IdentityList:
+    """Every version, newest first."""
+    rows = daemon.ledger.identities.all()
+    return IdentityList(
+        identities=[IdentitySummary.model_validate(row, from_attributes=True) for row in rows]
+    )
+
+
+# Before the route that takes a number.
+@router.get("/api/identity/diff")
+def identity_diff(
+    daemon: DaemonOf,
+    _user: UserOf,
+    before: Annotated[int | None, Query(alias="from", ge=0, le=2**63 - 1)] = None,
+    now: Annotated[int | None, Query(alias="to", ge=0, le=2**63 - 1)] = None,
+) -> IdentityDiff:
+    """What makes one version (the newest) another than one before it (the last one before)."""
+    # Brings numpy in, which the port does not wait for.
+    from memoryd.identity_diff import difference
+
+    newer = _version(daemon, now) if now is not None else daemon.loop.identity()
+    if newer is None:
+        raise NotReadyError("The first replay has not ended yet; try again in a moment.")
+    if before is None:
+        before = daemon.ledger.identities.before(newer.version)
+    if before is None:
+        raise NotFoundError(f"Identity {newer.version} is the first; there is none before it.")
+    return IdentityDiff.model_validate(difference(_version(daemon, before), newer), from_attributes=True)
+
+
 @router.get("/api/identity/{version}")
-def identity_version(
-    version: Annotated[int, Path(ge=0, le=2**63 - 1)], daemon: DaemonOf, _user: UserOf
-) -> IdentityView:
+def identity_version(version: Version, daemon: DaemonOf, _user: UserOf) -> IdentityView:
     """One version; its text never changes."""
-    row = daemon.ledger.identities.get(version)
-    if row is None:
-        latest = daemon.loop.identity()
-        raise NotFoundError(
-            f"There is no identity {version}; the newest is {latest.version if latest else 0}."
-        )
-    return identity_view(row, daemon)
+    return identity_view(_version(daemon, version), daemon)
+
+
+@router.post("/api/identity/{version}/restore")
+def restore(version: Version, daemon: DaemonOf, _origin: OriginOf) -> Restored:
+    """Has what an earlier version told be in force again, as a new version."""
+    from memoryd.identity import ERASED_LINE
+
+    # Without its embedder the digest would be of other inputs than the next replay's.
+    _ = daemon.memory
+    erased = _version(daemon, version).text.count(ERASED_LINE)
+    row = daemon.loop.restore(version)
+    note = (
+        f"Identity {row.version} tells what identity {version} told. A replay of unchanged memories leaves it in "
+        "force; the next new memory, or a changed manifest, makes a new identity."
+    )
+    if erased:
+        note += f" {erased} lines that an erasure took out of it stay out."
+    return Restored(identity=identity_view(row, daemon), note=note)
 
 
 @router.post("/api/replay")
@@ -77,3 +131,13 @@ def replays(daemon: DaemonOf, user: UserOf) -> ReplayList:
     rows = daemon.ledger.identities.replays()
     running = daemon.loop.running()
     return ReplayList(replays=[replay_view(row, user) for row in ([running] if running else []) + rows])
+
+
+def _version(daemon: Daemon, version: int) -> IdentityRow:
+    row = daemon.ledger.identities.get(version)
+    if row is None:
+        latest = daemon.loop.identity()
+        raise NotFoundError(
+            f"There is no identity {version}; the newest is {latest.version if latest else 0}."
+        )
+    return row

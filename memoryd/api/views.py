@@ -167,6 +167,10 @@ def identity_view(row: IdentityRow, daemon: Daemon) -> IdentityView:
         missing=list(row.missing),
         text=row.text,
         models={status.name: status.identity for status in held},
+        manifests=row.made_of.get("manifests", {}),
+        memories=row.made_of.get("memories", ""),
+        settings=row.made_of.get("settings", {}),
+        restores=row.made_of.get("restores"),
     )
 
 

@@ -1,7 +1,7 @@
 """The two entry points, `memoryd` and `replay-now`; the commands themselves are in `commands`.
 
 memoryd run [--config FILE] ──▶ serve.serve            (typer, rich and httpx are never imported)
-memoryd …, replay-now …     ──▶ commands.app           (`importing` adds inspect and import, `models` models and plan)
+memoryd …, replay-now …     ──▶ commands.app           (`importing`, `identities` and `models` add theirs)
 """
 
 from __future__ import annotations

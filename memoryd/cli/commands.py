@@ -16,13 +16,13 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from memoryd.cli import render
 from memoryd.cli.connect import find_daemon
 from memoryd.cli.failures import explain
 from memoryd.cli.serve import serve
-from memoryd.errors import MemorydError, ReplayError
+from memoryd.errors import MemorydError
 from memoryd_client import (
     AskAnswer,
     AskEvent,
@@ -53,21 +53,36 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # the base names a private class
         """Runs the command."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except (MemorydError, ClientError) as error:
-            problem, code = explain(error)
-            if ctx.params.get("as_json"):
-                show_json(problem)
-            else:
-                typer.echo(render.clean(problem.detail), err=True)
-            raise typer.Exit(code) from error
-        except BrokenPipeError as error:
-            # What is still buffered has nowhere to go; Python would complain about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from error
-        return result
+        with explained(ctx):
+            return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """Commands under one name that is a command too; errors as in `Command`."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # the base names a private class
+        """Runs the command, or one below it."""
+        with explained(ctx):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def explained(ctx: typer.Context) -> Iterator[None]:
+    """Ends the process with a sentence and an exit code for an expected error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (MemorydError, ClientError) as error:
+        problem, code = explain(error)
+        if ctx.params.get("as_json"):
+            show_json(problem)
+        else:
+            typer.echo(render.clean(problem.detail), err=True)
+        raise typer.Exit(code) from error
+    except BrokenPipeError as error:
+        # What is still buffered has nowhere to go; Python would complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from error
 
 
 def moment(text: str) -> datetime:
@@ -202,36 +217,6 @@ def files(
         show_json(seen)
     else:
         render.files(render.Page(), seen.files)
-
-
-@app.command(cls=Command)
-def identity(
-    *,
-    version: Annotated[int | None, typer.Option(min=1, help="An earlier version.")] = None,
-    url: Url = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Print the identity that prompts start with."""
-    with connected(url, config) as client:
-        seen = client.identity(version)
-    if as_json:
-        show_json(seen)
-    else:
-        render.identity(render.Page(), seen)
-
-
-@app.command("replay-now", cls=Command)
-def replay_now(*, url: Url = None, config: ConfigFile = None, as_json: Json = False) -> None:
-    """Replay the memory into an identity, now."""
-    with connected(url, config) as client, waiting("Replaying the memory", hidden=as_json):
-        seen = client.replay()
-    if as_json:
-        show_json(seen)
-    else:
-        render.replay(render.Page(), seen)
-    if seen.state == "failed":
-        raise typer.Exit(ReplayError.exit_code)
 
 
 @app.command(cls=Command)

@@ -15,7 +15,7 @@ from llm.gguf import GgufInfo, is_there, read_gguf
 from llm.plan import GIB, ModelPlan, Plan, Verdict, plan
 from memoryd.cli import render
 from memoryd.cli.commands import Command, ConfigFile, Json, Url, connected, show_json
-from memoryd.cli.importing import app
+from memoryd.cli.identities import app
 from memoryd.config import load_config
 from memoryd.errors import MemorydError
 from memoryd_client import ModelView

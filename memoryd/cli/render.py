@@ -24,12 +24,10 @@ if TYPE_CHECKING:
         Counts,
         Erased,
         FileView,
-        IdentityView,
         ModelView,
         MoodView,
         PartView,
         Rebuilt,
-        ReplayView,
         SearchAnswer,
         Status,
         Verified,
@@ -265,32 +263,6 @@ def files(page: Page, seen: Sequence[FileView]) -> None:
         counts = (f"{file.turns:,}", f"{file.passages:,}")
         table.add_row(state_cell(file.state), *as_cells(file.format or "–", *counts), name)
     page.print(table)
-
-
-def identity(page: Page, seen: IdentityView) -> None:
-    """An identity version and its text."""
-    made = seen.created_at.strftime("%Y-%m-%d %H:%M")
-    page.say(f"identity {seen.version} · {made} · {seen.tokens:,} tokens", style="bold")
-    page.say(seen.digest, style="dim")
-    if seen.missing:
-        page.block(f"missing: {', '.join(seen.missing)}", style="yellow")
-    page.say()
-    page.block(seen.text)
-
-
-def replay(page: Page, seen: ReplayView) -> None:
-    """What a replay came to."""
-    read = f"{seen.turns:,} turns read, {seen.kept:,} memories kept, {seen.seconds:.1f} s"
-    match seen.state:
-        case "running":
-            page.say("A replay is running.", style="yellow")
-        case "failed":
-            page.block(f"The replay failed: {seen.error or 'no reason given'}", style="red")
-        case "done":
-            change = "is new" if seen.changed else "is unchanged"
-            page.say(f"identity {seen.identity_version} {change}", style="green")
-            page.say(read)
-            page.say(seen.digest or "", style="dim")
 
 
 def rebuilt(page: Page, seen: Rebuilt) -> None:

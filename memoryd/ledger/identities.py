@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from memoryd.ledger.rows import IdentityRow, ReplayRow
+from memoryd.ledger.rows import IdentityRow, IdentitySummary, ReplayRow
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +33,34 @@ class IdentityStore:
         with self._database.read() as connection:
             row = connection.execute("SELECT * FROM identities WHERE version = ?", (version,)).fetchone()
         return row and _identity(row)
+
+    def before(self, version: int) -> int | None:
+        """The version that was in force before this one, or None."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT max(version) AS version FROM identities WHERE version < ?", (version,)
+            ).fetchone()
+        return row["version"] if row else None
+
+    def all(self) -> list[IdentitySummary]:
+        """Every version without its text, newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """SELECT version, digest, created_at, tokens, json_array_length(made_of, '$.lines') AS lines,
+                          json_extract(made_of, '$.restores') AS restores
+                   FROM identities ORDER BY version DESC"""
+            ).fetchall()
+        return [
+            IdentitySummary(
+                version=row["version"],
+                digest=row["digest"],
+                created_at=datetime.fromisoformat(row["created_at"]),
+                tokens=row["tokens"],
+                lines=row["lines"] or 0,
+                restores=row["restores"],
+            )
+            for row in rows
+        ]
 
     def add(
         self,
@@ -77,7 +105,12 @@ class IdentityStore:
     def replays(self, limit: int = 50) -> list[ReplayRow]:
         """The last replays, newest first."""
         with self._database.read() as connection:
-            rows = connection.execute("SELECT * FROM replays ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+            rows = connection.execute(
+                """SELECT r.*, json_extract(i.made_of, '$.warning') AS warning
+                   FROM replays r LEFT JOIN identities i ON i.version = r.identity_version
+                   ORDER BY r.id DESC LIMIT ?""",
+                (limit,),
+            ).fetchall()
         return [
             ReplayRow(
                 state=row["state"],
@@ -90,6 +123,7 @@ class IdentityStore:
                 identity_version=row["identity_version"],
                 digest=row["digest"],
                 error=row["error"],
+                warning=row["warning"] or None,
             )
             for row in rows
         ]

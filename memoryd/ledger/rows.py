@@ -165,8 +165,8 @@ class IdentityRow:
         digest: SHA-256 of its inputs, hexadecimal.
         tokens: estimated length.
         missing: parts that were not there when it was made.
-        made_of: its lines with their sources, the manifests' digests, the settings, and the version that it restores;
-            empty for one from before these were kept.
+        made_of: its lines with their sources, the digests of the manifests and of the memories, the settings, and
+            the version that it `restores`; empty for one from before these were kept.
     """
 
     version: int
@@ -179,11 +179,24 @@ class IdentityRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySummary:
+    """A version in a list of all: how many memories it tells, and which version it restores."""
+
+    version: int
+    digest: str
+    created_at: datetime
+    tokens: int
+    lines: int
+    restores: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRow:
     """One run of `boot_memory_loop`.
 
     Attributes:
         progress: the part of the changed files that is read, 0 to 1, while it is running; it is not kept.
+        warning: what is amiss with the identity in force after it; kept with that identity.
     """
 
     state: str
@@ -197,3 +210,4 @@ class ReplayRow:
     digest: str | None
     error: str | None = None
     progress: float | None = None
+    warning: str | None = None

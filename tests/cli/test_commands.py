@@ -4,15 +4,12 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
-import pytest
-
 from memoryd.errors import (
     BusyError,
     ConfigError,
     NoModelError,
     NotFoundError,
     NotRunningError,
-    ReplayError,
     TooSlowError,
 )
 from memoryd.ledger import FileState as State
@@ -27,11 +24,9 @@ from memoryd_client import (
     FileList,
     FileView,
     FoundFragments,
-    IdentityView,
     Problem,
     Ready,
     Rebuilt,
-    ReplayView,
     SearchAnswer,
     Status,
     TurnView,
@@ -285,59 +280,6 @@ def test_no_files_is_said(daemon: FakeDaemon, memoryd: Memoryd) -> None:
     daemon.answer("GET /api/files", FileList(files=[]))
 
     assert memoryd("files").stdout == "No such file.\n"
-
-
-def test_identity_prints_the_text_and_what_is_missing(daemon: FakeDaemon, memoryd: Memoryd) -> None:
-    view = IdentityView(
-        version=2,
-        digest="abc",
-        created_at=MADE,
-        tokens=1900,
-        missing=["origin_id.txt"],
-        text="나는 에코다. [b]\n끝",
-    )
-    daemon.answer("GET /api/identity/2", view)
-
-    assert memoryd("identity", "--version", "2").stdout.splitlines() == [
-        "identity 2 · 2026-03-15 21:04 · 1,900 tokens",
-        "abc",
-        "missing: origin_id.txt",
-        "",
-        "나는 에코다. [b]",
-        "끝",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({}, "identity 4 is new\n300 turns read, 40 memories kept, 2.5 s\nabc\n"),
-        ({"changed": False}, "identity 4 is unchanged\n"),
-        ({"state": "failed", "error": "the disk is full"}, "The replay failed: the disk is full\n"),
-        ({"state": "running"}, "A replay is running.\n"),
-    ],
-)
-def test_replay_now_says_what_it_came_to(
-    daemon: FakeDaemon, memoryd: Memoryd, change: dict[str, object], words: str
-) -> None:
-    done = ReplayView(
-        state="done",
-        trigger="request",
-        started_at=MADE,
-        seconds=2.5,
-        turns=300,
-        kept=40,
-        changed=True,
-        identity_version=4,
-        digest="abc",
-    )
-    daemon.answer("POST /api/replay", done.model_copy(update=change))
-
-    result = memoryd("replay-now")
-
-    assert result.stdout.startswith(words)
-    assert result.exit_code == (ReplayError.exit_code if change.get("state") == "failed" else 0)
-    assert daemon.requests[0].body == {"wait": True}
 
 
 def verified(**fields: object) -> Verified:

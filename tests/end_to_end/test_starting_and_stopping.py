@@ -41,7 +41,9 @@ def test_without_a_manifest_file_it_runs_and_says_so(searching: Running) -> None
     with searching.client() as client:
         parts = {part.name: part for part in client.ready().parts}
     assert parts["manifest"].state == "degraded"
-    assert parts["manifest"].detail == f"fillin_manifest.txt missing in {searching.manifest}"
+    assert parts["manifest"].detail == (
+        f"fillin_manifest.txt (what it stands for) is not there: write it as UTF-8 text into {searching.manifest}"
+    )
     assert identity.missing == ["fillin_manifest.txt"]
 
 

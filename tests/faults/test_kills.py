@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.faults.__main__ import run
+from bench.faults.__main__ import run, run_replays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +38,11 @@ def test_kills_lose_double_and_falsify_nothing(tmp_path: Path) -> None:
 def test_torn_vector_files_are_noticed_and_made_anew(tmp_path: Path) -> None:
     result = run(tmp_path, 1, seed=7, damage=True, files=8)
     assert result["passed"], result
+
+
+def test_a_killed_replay_leaves_the_old_identity_or_the_new_one_whole(tmp_path: Path) -> None:
+    result = run_replays(tmp_path, 2, seed=7, files=8)
+    assert result["passed"], result
+    figures = [result[name] for name in ("old", "new", "mixed", "unopenable")]
+    assert figures[2:] == [0, 0]
+    assert figures[0] + figures[1] == 2

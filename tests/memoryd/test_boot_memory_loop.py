@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
-from memoryd.errors import ReplayError, StoreError
+from memoryd.errors import BadRequestError, NotFoundError, ReplayError, StoreError
 from memoryd.testing import FakeClock
 from tests.memoryd.parts import Home, line
 
@@ -227,3 +227,97 @@ def test_no_replay_begins_while_the_loop_is_held(home: Home) -> None:
         assert loop.identity() is None
     replay.join(LIMIT_S)
     assert loop.identity() is not None
+
+
+def test_manifests_that_leave_no_room_are_a_warning_of_every_replay(home: Home) -> None:
+    loop = _loop(home)
+    (home.manifest / "echo_identity.txt").write_text("나는 에코다. " * 200, encoding="utf-8")
+    first, second = loop.replay("boot"), loop.replay("now")
+    assert "the three manifests take" in (first.warning or "")
+    assert second.warning == first.warning
+    assert [each.warning for each in home.ledger.identities.replays()] == [first.warning] * 2
+    (home.manifest / "echo_identity.txt").write_text("나는 에코다.", encoding="utf-8")
+    assert loop.replay("manifest").warning is None
+
+
+def test_another_origin_in_the_file_changes_no_identity(home: Home) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    (home.manifest / "origin_id.txt").write_text("haram\n", encoding="utf-8")
+    assert loop.replay("manifest").changed is False
+
+
+# Restoring.
+
+
+def _restored(home: Home) -> BootMemoryLoop:
+    """Identity 1 tells of a cat, 2 of swimming too, 3 of the cat again."""
+    loop = _loop(home)
+    loop.replay("boot")
+    home.remember("day0311/b.jsonl", line("수영을 시작했다."))
+    loop.replay("now")
+    loop.restore(1)
+    return loop
+
+
+def test_a_restored_version_is_a_new_one_of_the_same_words_and_is_adopted(home: Home) -> None:
+    adopted: list[IdentityRow] = []
+    loop = _loop(home, adopted=adopted.append)
+    loop.replay("boot")
+    home.remember("day0311/b.jsonl", line("수영을 시작했다."))
+    loop.replay("now")
+    restored = loop.restore(1)
+    old = home.ledger.identities.get(1) or pytest.fail("no identity")
+    assert (restored.version, restored.text, restored.tokens) == (3, old.text, old.tokens)
+    assert restored.made_of == {**old.made_of, "restores": 1}
+    assert adopted[-1] == restored == loop.identity()
+
+
+def test_a_replay_of_unchanged_memories_leaves_a_restored_version_in_force(home: Home) -> None:
+    loop = _restored(home)
+    row = loop.replay("schedule")
+    assert (row.changed, row.identity_version) == (False, 3)
+    assert _loop(home).replay("boot").identity_version == 3
+
+
+def test_the_next_new_memory_makes_a_new_identity_of_all(home: Home) -> None:
+    loop = _restored(home)
+    home.remember("day0312/c.jsonl", line("치과에 다녀왔다."))
+    assert loop.replay("now").identity_version == 4
+    text = (loop.identity() or pytest.fail("no identity")).text
+    assert all(word in text for word in ("두부", "수영", "치과"))
+
+
+def test_a_version_that_is_not_there_and_one_in_force_are_refused(home: Home) -> None:
+    loop = _restored(home)
+    with pytest.raises(NotFoundError, match="no identity 9; the newest is 3"):
+        loop.restore(9)
+    with pytest.raises(BadRequestError, match=r"identity 3 tells is in force already\."):
+        loop.restore(3)
+    with pytest.raises(BadRequestError, match=r"identity 1 tells is in force already as identity 3\."):
+        loop.restore(1)
+    assert (loop.identity() or pytest.fail("no identity")).version == 3
+
+
+def test_a_restoration_that_fails_leaves_the_identity(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = _restored(home)
+    monkeypatch.setattr(home.ledger.gists, "missing", _refuse)
+    with pytest.raises(ReplayError, match=r"Identity 2 can't be restored: the disk is gone"):
+        loop.restore(2)
+    assert (loop.identity() or pytest.fail("no identity")).version == 3
+
+
+def test_every_version_keeps_the_digests_of_what_it_was_made_of(home: Home) -> None:
+    loop = _restored(home)
+    first, second = (home.ledger.identities.get(number) for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert set(first.made_of["manifests"]) == {"echo_identity.txt", "fillin_manifest.txt", "origin_id.txt"}
+    assert first.made_of["manifests"] == second.made_of["manifests"]
+    assert first.made_of["memories"] != second.made_of["memories"]
+    assert [(each.version, each.lines, each.restores) for each in home.ledger.identities.all()] == [
+        (3, 1, 1),
+        (2, 2, None),
+        (1, 1, None),
+    ]
+    assert loop.running() is None

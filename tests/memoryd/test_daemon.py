@@ -12,6 +12,7 @@ from memoryd.config import Config, Embedding, Llm, Model, Paths
 from memoryd.daemon import Daemon
 from memoryd.index_keeper import PIPELINE
 from memoryd.language_models import local_models
+from memoryd.manifests import MANIFESTS
 from memoryd.testing import FakeGenerator
 from tests.waiting import until
 
@@ -115,3 +116,30 @@ def test_the_identity_in_force_is_pinned_in_every_model_at_the_start_and_after_a
     for each in models:
         assert [pinned.version for pinned in each.pinned] == list(range(1, identity.version + 1))
         assert (each.pinned[-1].text, each.pinned[-1].speaker) == (identity.text, "에코")
+
+
+def _manifest_part(daemon: Daemon) -> tuple[str, str]:
+    (part,) = [part for part in daemon.parts() if part.name == "manifest"]
+    return part.state, part.detail
+
+
+def test_what_is_amiss_with_the_manifests_is_said_in_words(daemon: Daemon) -> None:
+    folder = daemon.config.paths.manifest
+    assert _manifest_part(daemon)[1].count("is not there: write it as UTF-8 text") == 3
+    for name in MANIFESTS:
+        (folder / name).write_text("origin", encoding="utf-8")
+    assert _manifest_part(daemon) == ("ready", "")
+    (folder / "echo_identity.txt").write_bytes("나는 에코다.".encode("cp949"))
+    assert "echo_identity.txt (who the being is) is written in CP949" in _manifest_part(daemon)[1]
+    (folder / "echo_identity.txt").write_text("나는 에코다. " * 1000, encoding="utf-8")
+    assert "the three manifests take" in _manifest_part(daemon)[1]
+
+
+def test_another_origin_in_the_file_degrades_the_part_and_changes_nothing(daemon: Daemon) -> None:
+    folder = daemon.config.paths.manifest
+    for name in MANIFESTS:
+        (folder / name).write_text("haram", encoding="utf-8")
+    state, detail = _manifest_part(daemon)
+    assert state == "degraded"
+    assert "`memoryd identity origin haram`" in detail
+    assert daemon.users.origin.id == "origin"

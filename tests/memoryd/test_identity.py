@@ -10,21 +10,19 @@ from hypothesis import strategies as st
 from memoryd.gist import make_gist
 from memoryd.identity import (
     ERASED_LINE,
-    MANIFESTS,
     MEMORIES_HEADING,
-    Manifests,
     Scrubber,
     make_identity,
     quotes_of,
-    read_manifests,
+    without_marks,
 )
 from memoryd.korean import estimate_tokens, sentences
 from memoryd.life import Life
+from memoryd.manifests import MANIFESTS, Manifests
 from tests.memoryd.parts import GistsAtHand, turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from memoryd.identity import IdentityText
     from memoryd.ledger import TurnRow
@@ -59,27 +57,6 @@ def _memories(text: str) -> list[str]:
 
 
 # Manifests.
-
-
-def _write(folder: Path, **texts: str) -> None:
-    for stem, text in texts.items():
-        (folder / f"{stem}.txt").write_text(text, encoding="utf-8")
-
-
-def test_the_three_manifests_are_read_without_marks_and_blank_edges(tmp_path: Path) -> None:
-    _write(
-        tmp_path, echo_identity="\ufeff나는 에코다.\n", fillin_manifest="\n기억한다.\n", origin_id="jihun\n"
-    )
-    read = read_manifests(tmp_path)
-    assert list(read.texts.values()) == ["나는 에코다.", "기억한다.", "jihun"]
-    assert read.missing == ()
-
-
-def test_missing_and_unreadable_manifests_are_named(tmp_path: Path) -> None:
-    _write(tmp_path, origin_id="jihun")
-    (tmp_path / "echo_identity.txt").write_bytes("나는 에코다.".encode("cp949"))
-    assert read_manifests(tmp_path).missing == ("echo_identity.txt", "fillin_manifest.txt")
-    assert read_manifests(tmp_path / "nowhere").missing == MANIFESTS
 
 
 def test_an_identity_says_which_manifest_is_missing() -> None:
@@ -318,3 +295,13 @@ def test_its_words_under_a_file_name_that_is_no_longer_there_go_too(
     moved = [("day0309/old (1).txt", LIFE[0][1])]
     text = made_of(WHOLE, moved, budget=2000).text
     assert _scrubber(LIFE[:1], known=known).scrub(text).count(ERASED_LINE) == marked
+
+
+def test_without_its_marks_an_erased_version_is_whole_again_and_one_without_marks_stays() -> None:
+    text = made_of(WHOLE, LIFE, budget=2000).text
+    assert without_marks(text) == text
+    left = without_marks(_scrubber(LIFE[:1]).scrub(text))
+    assert ERASED_LINE not in left
+    assert _memories(left) == _memories(text)[2:]
+    assert left.endswith("(day0312/c.txt)\n")
+    assert without_marks(_scrubber(LIFE).scrub(text)) == made_of(WHOLE, [], budget=2000).text

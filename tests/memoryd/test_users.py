@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.errors import BadRequestError, ConflictError, NotFoundError, StoreError, UnauthorizedError
-from memoryd.owners import DEFAULT_ORIGIN, SHARED
+from memoryd.origin import DEFAULT_ORIGIN
+from memoryd.owners import SHARED
 from memoryd.users import Users
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_the_token_is_made_once_and_readable_by_its_owner_alone(manifest: Path, 
     made = token(state)
     assert len(made) >= 40
     assert stat.S_IMODE((state / "origin.token").stat().st_mode) == 0o600
-    assert sorted(file.name for file in state.iterdir()) == ["origin.token", "users.json"]
+    assert sorted(file.name for file in state.iterdir()) == ["origin.id", "origin.token", "users.json"]
     Users(manifest, state)
     assert token(state) == made
 

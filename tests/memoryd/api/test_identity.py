@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from memoryd.errors import StoreError
 from memoryd.testing import FakeGenerator
+from memoryd.users import User
 
 if TYPE_CHECKING:
     import pytest
@@ -122,3 +123,68 @@ def test_a_failed_replay_is_a_problem_and_is_listed_with_its_reason(
     assert "the disk is gone." in response.json()["detail"]
     (listed,) = client.get("/api/replays").json()["replays"]
     assert (listed["state"], listed["error"]) == ("failed", "the disk is gone.")
+
+
+def test_the_difference_is_that_of_the_newest_and_the_one_before(client: TestClient, daemon: StandIn) -> None:
+    assert client.get("/api/identity/diff").status_code == 503
+    client.post("/api/replay")
+    first = client.get("/api/identity/diff")
+    assert (first.status_code, first.json()["detail"]) == (
+        404,
+        "Identity 1 is the first; there is none before it.",
+    )
+    daemon.drop_lake()
+    client.post("/api/replay")
+    seen = client.get("/api/identity/diff").json()
+    assert (seen["before"], seen["now"]) == (1, 2)
+    assert any("canoe" in each["text"] for each in seen["learned"])
+    assert client.get("/api/identity/diff", params={"from": 1, "to": 2}).json() == seen
+    back = client.get("/api/identity/diff", params={"from": 2, "to": 1}).json()
+    assert back["no_longer_told"] == seen["learned"]
+    assert client.get("/api/identity/diff", params={"from": 7}).json()["detail"] == (
+        "There is no identity 7; the newest is 2."
+    )
+
+
+def test_a_version_is_restored_and_says_what_becomes_of_it(client: TestClient, daemon: StandIn) -> None:
+    client.post("/api/replay")
+    first = client.get("/api/identity").json()
+    daemon.drop_lake()
+    client.post("/api/replay")
+    restored = client.post("/api/identity/1/restore").json()
+    assert restored["note"] == (
+        "Identity 3 tells what identity 1 told. A replay of unchanged memories leaves it in force; the next new "
+        "memory, or a changed manifest, makes a new identity."
+    )
+    seen = client.get("/api/identity").json()
+    assert restored["identity"] == seen
+    assert (seen["text"], seen["restores"], seen["models"]) == (first["text"], 1, {"fake": 3})
+    assert (seen["manifests"], seen["memories"]) == (first["manifests"], first["memories"])
+    assert client.post("/api/replay").json()["changed"] is False
+    listed = client.get("/api/identities").json()["identities"]
+    assert [(each["version"], each["restores"]) for each in listed] == [(3, 1), (2, None), (1, None)]
+
+
+def test_what_an_erasure_took_out_of_a_version_stays_out_when_it_is_restored(
+    client: TestClient, daemon: StandIn
+) -> None:
+    daemon.drop_lake()
+    client.post("/api/replay")
+    daemon.drop(
+        "day0403/b.jsonl", '{"conversation": "b", "speaker": "소연", "text": "감자를 심었다, 두 이랑."}\n'
+    )
+    client.post("/api/replay")
+    assert client.delete("/api/conversations/lake").status_code == 200
+    restored = client.post("/api/identity/1/restore").json()
+    assert restored["note"].endswith("2 lines that an erasure took out of it stay out.")
+    assert "canoe" not in restored["identity"]["text"]
+    assert "erased" not in restored["identity"]["text"]
+
+
+def test_only_the_origin_restores(
+    client: TestClient, daemon: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/api/replay")
+    monkeypatch.setattr(daemon.users, "of_token", lambda _token: User(id="sumin"))
+    response = client.post("/api/identity/1/restore")
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
