@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from llm import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from memoryd.ledger import FoundPassage, Ledger
     from memoryd.users import User
@@ -61,11 +61,13 @@ class History:
     Attributes:
         said: its turns as they were said.
         shown: ids of the passages that were read with them.
+        left_out: how many of the conversation's turns at hand stand before it, for want of room.
     """
 
     messages: tuple[Message, ...]
     said: frozenset[str]
     shown: frozenset[str]
+    left_out: int = 0
 
     def holds(self, passage: FoundPassage) -> bool:
         """Whether the passage stands in it already."""
@@ -105,11 +107,12 @@ class AtHand:
             conversation = self._get(user, conversation_id)
             begin = conversation.begins.get(model, _Begin())
             numbered = list(enumerate(conversation.turns, start=conversation.gone))
-        return _history(
+        shown = [
             turn if number >= begin.read else turn.plain()
             for number, turn in numbered
             if number >= begin.first
-        )
+        ]
+        return _history(shown, before=begin.first)
 
     def plain(
         self,
@@ -136,7 +139,7 @@ class AtHand:
             gone += len(costs) - fitting
         with self._lock:
             conversation.begins[model] = _Begin(first=gone, read=gone + len(turns))
-        return _history(turns)
+        return _history(turns, before=gone)
 
     def add(self, user: User, conversation_id: str, turns: Sequence[Said]) -> None:
         """Adds turns that were just written, before the ledger has read them."""
@@ -198,8 +201,12 @@ def cost(message: Message, count_tokens: Callable[[str], int]) -> int:
     return count_tokens(f"{message.speaker}: {message.text}\n")
 
 
-def _history(turns: Iterable[Said]) -> History:
-    """Of these turns those from a user's on."""
+def _history(turns: Sequence[Said], *, before: int) -> History:
+    """Of these turns those from a user's on.
+
+    Args:
+        before: how many stand before them.
+    """
     kept = list(turns)
     while kept and kept[0].role != "user":
         kept.pop(0)
@@ -207,6 +214,7 @@ def _history(turns: Iterable[Said]) -> History:
         messages=tuple(turn.message() for turn in kept),
         said=frozenset(turn.text for turn in kept),
         shown=frozenset().union(*(turn.shown for turn in kept)),
+        left_out=before + len(turns) - len(kept),
     )
 
 

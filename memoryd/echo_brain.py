@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from llm import (
     BadGrammarError,
     DeadlineError,
+    Finish,
     GenerateRequest,
     Message,
     ModelError,
@@ -36,20 +37,24 @@ from memoryd.errors import (
     NotFoundError,
     TooSlowError,
 )
+from memoryd.forgetting import in_words as proposal_in_words
+from memoryd.forgetting import proposals, what_to_forget
 from memoryd.journal import Utterance, new_conversation_id
-from memoryd.prompt import Room, make_prompt
+from memoryd.mood import in_words as mood_in_words
+from memoryd.prompt import Beside, Room, make_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from llm import Finish, Generator, Piece
+    from llm import Generator, Piece
     from memoryd.clock import Clock
+    from memoryd.forgetting import Proposal
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
-    from memoryd.mood import Moods
+    from memoryd.mood import Mood, Moods
     from memoryd.own_part import OwnParts
-    from memoryd.prompt import Prompt
+    from memoryd.prompt import Prompt, PromptReport
     from memoryd.quotes import Quotes
     from memoryd.recall import Hit
     from memoryd.recall.recall import Recall
@@ -94,6 +99,8 @@ class Answer:
     Attributes:
         thought: None where the model did not think.
         finish: why the answer ended.
+        report: how its prompt's room was split, where that was asked for.
+        proposed: the conversations that a request to forget may mean.
     """
 
     text: str
@@ -110,6 +117,8 @@ class Answer:
     recall_ms: float
     first_token_ms: float
     total_ms: float
+    report: PromptReport | None = None
+    proposed: tuple[Proposal, ...] = ()
 
 
 Event = Recalled | Token | Thought | Answer
@@ -122,6 +131,7 @@ class Question:
     Attributes:
         owners: whose memories are recalled, of those that the user sees; None for all of them.
         deadline_s: seconds until the answer must be done.
+        explain: whether the answer brings its prompt's report.
         cancelled: set by anybody, at any time, when nobody waits for the answer any more.
     """
 
@@ -132,6 +142,7 @@ class Question:
     owners: tuple[str, ...] | None = None
     max_tokens: int | None = None
     deadline_s: float | None = None
+    explain: bool = False
     cancelled: threading.Event | None = None
 
     @property
@@ -229,6 +240,9 @@ class EchoBrain:
             TooSlowError: the question's deadline is over.
         """
         begun = time.perf_counter()
+        if what := what_to_forget(question.text):
+            yield from self._propose(question, what, begun)
+            return
         asked_at, erasures = self._clock.now(), self._journal.erasures
         generator, note = self._generator(question.model)
         conversation_id = question.conversation_id or new_conversation_id()
@@ -239,11 +253,13 @@ class EchoBrain:
             count=self._settings.passages,
             now=asked_at,
         )
-        identity = self._held(generator)
+        identity, moods = self._held(generator), self._moods.of(question.user)
         told, prompt, first_token_ms, refused, saved = _Told(), None, 0.0, False, False
         try:
             with _speaking_plainly():
-                prompt = self._prompt(question, conversation_id, generator, identity, found.hits)
+                prompt = self._prompt(
+                    question, conversation_id, generator, identity=identity, hits=found.hits, moods=moods
+                )
                 request = self._request(question, conversation_id, generator, prompt)
                 # A refusal comes before the first event: it can be a plain problem document then.
                 pieces = generator.generate(
@@ -271,6 +287,7 @@ class EchoBrain:
                     text=told.text,
                     prompt=prompt,
                     identity=identity,
+                    mood=next((mood.emotion for mood in moods if mood.being), None),
                 )
         yield Answer(
             text=told.text,
@@ -287,6 +304,37 @@ class EchoBrain:
             recall_ms=found.timings.total,
             first_token_ms=first_token_ms,
             total_ms=(time.perf_counter() - begun) * 1000,
+            report=prompt.report,
+        )
+
+    def _propose(self, question: Question, what: str, begun: float) -> Iterator[Event]:
+        """Answers a request to forget with what may be meant; nothing is erased, and nothing of it is kept."""
+        found = self._recall.memories(
+            what, owners=question.seen, count=self._settings.passages, now=self._clock.now()
+        )
+        proposed = proposals(found.hits, question.user)
+        meant = {each.conversation_id for each in proposed}
+        hits = tuple(hit for hit in found.hits if hit.passage.conversation_id in meant)
+        yield Recalled(hits=hits, degraded=found.degraded)
+        text = proposal_in_words(what, proposed)
+        yield Token(text)
+        identity, total_ms = self._identity(), (time.perf_counter() - begun) * 1000
+        yield Answer(
+            text=text,
+            thought=None,
+            finish=Finish.STOP,
+            saved=False,
+            model="memoryd",
+            conversation_id=question.conversation_id or new_conversation_id(),
+            identity_version=identity.version if identity else 0,
+            degraded=found.degraded,
+            note=None,
+            hits=hits,
+            usage=NOTHING_USED,
+            recall_ms=found.timings.total,
+            first_token_ms=total_ms,
+            total_ms=total_ms,
+            proposed=proposed,
         )
 
     def _generator(self, name: str | None) -> tuple[Generator, str | None]:
@@ -331,8 +379,10 @@ class EchoBrain:
         question: Question,
         conversation_id: str,
         generator: Generator,
+        *,
         identity: IdentityRow | None,
         hits: Sequence[Hit],
+        moods: Sequence[Mood],
     ) -> Prompt:
         text = identity.text if identity else ""
         return make_prompt(
@@ -344,8 +394,11 @@ class EchoBrain:
             question=question.text,
             hits=hits,
             room=Room(memories=self._settings.memory_tokens, answer=self._longest(question)),
-            own=self._own_parts.of(question.user) if question.user.id in question.seen else "",
-            mood=self._moods.sentence(question.user),
+            beside=Beside(
+                own=self._own_parts.of(question.user) if question.user.id in question.seen else "",
+                mood=mood_in_words(moods),
+            ),
+            explain=question.explain,
         )
 
     def _request(
@@ -386,6 +439,7 @@ class EchoBrain:
         text: str,
         prompt: Prompt | None,
         identity: IdentityRow | None,
+        mood: str | None,
     ) -> bool:
         """Writes the exchange to disk and makes it known; an answer carries what it was built from.
 
@@ -402,6 +456,7 @@ class EchoBrain:
                     time=self._clock.now(),
                     citations=tuple(each for hit in prompt.hits for each in hit.covers) if prompt else (),
                     identity_version=identity.version if identity else None,
+                    mood=mood,
                 )
             )
         with self._journal.held():

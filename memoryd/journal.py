@@ -30,7 +30,13 @@ LONGEST_LINE_BYTES = 2**24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """A turn on its way to disk; `citations` and `identity_version` say what an answer was built from."""
+    """A turn on its way to disk.
+
+    Attributes:
+        citations: the passages that an answer was built from.
+        identity_version: the identity that gave it.
+        mood: how the being's words read then: a named emotion.
+    """
 
     role: str
     speaker: str
@@ -38,6 +44,7 @@ class Utterance:
     time: datetime
     citations: tuple[str, ...] | None = None
     identity_version: int | None = None
+    mood: str | None = None
 
 
 class ErasedConversation(NamedTuple):
@@ -122,6 +129,7 @@ def _line(conversation_id: str, turn: Utterance) -> str:
         text=turn.text,
         citations=turn.citations,
         identity_version=turn.identity_version,
+        mood=turn.mood,
     )
 
 

@@ -130,14 +130,15 @@ class Moods:
         ages = np.array([now - turn.epoch for turn in turns])
         return moods(turns, emotions, ages, being=self._being, person=user.id)
 
-    def sentence(self, user: User) -> str:
-        """The moods that are sure enough and not neutral, in one sentence for a prompt; "" where there is none."""
-        told = [
-            f"{each.who}: {IN_KOREAN[each.emotion]} ({each.emotion}, {each.sure:.0%} sure)"
-            for each in self.of(user)
-            if each.sure >= SURE_ENOUGH and each.emotion != EMOTIONS[NEUTRAL]
-        ]
-        return f"지난 몇 시간 동안의 말은 이렇게 읽힌다 – {', '.join(told)}." if told else ""
+
+def in_words(moods: Sequence[Mood]) -> str:
+    """The moods that are sure enough and not neutral, in one sentence for a prompt; "" where there is none."""
+    told = [
+        f"{each.who}: {IN_KOREAN[each.emotion]} ({each.emotion}, {each.sure:.0%} sure)"
+        for each in moods
+        if each.sure >= SURE_ENOUGH and each.emotion != EMOTIONS[NEUTRAL]
+    ]
+    return f"지난 몇 시간 동안의 말은 이렇게 읽힌다 – {', '.join(told)}." if told else ""
 
 
 def moods(

@@ -21,6 +21,7 @@ def native_line(
     citations: Sequence[str] | None = None,
     title: str | None = None,
     identity_version: int | None = None,
+    mood: str | None = None,
 ) -> str:
     """The line, with its end; what is None is left out.
 
@@ -37,6 +38,7 @@ def native_line(
         "citations": None if citations is None else list(citations),
         "title": title,
         "identity_version": identity_version,
+        "mood": mood,
     }
     kept = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(kept, ensure_ascii=False) + "\n"

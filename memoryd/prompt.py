@@ -39,17 +39,60 @@ TEMPLATE_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptReport:
+    """How a prompt's room is split, in the model's tokens, and what did not fit.
+
+    Attributes:
+        context: of the model, which holds all of it.
+        own: what the one who asks has said of their own.
+        template: set aside for what a chat template takes.
+        answer: set aside for the answer.
+        memories_left_out: that were recalled and did not fit into their room.
+        memories_in_conversation: that stand in the conversation already and are not told twice.
+        turns_left_out: of the conversation.
+    """
+
+    context: int
+    identity: int
+    own: int
+    memories: int
+    mood: int
+    conversation: int
+    question: int
+    template: int
+    answer: int
+    memories_left_out: int
+    memories_in_conversation: int
+    turns_left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What the model reads.
 
     Attributes:
         asked: the question as it is read, which is the last message.
         hits: the memories that the answer is built from, best first.
+        report: where it was asked for.
     """
 
     messages: tuple[Message, ...]
     asked: Said
     hits: tuple[Hit, ...]
+    report: PromptReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What stands with a question apart from its memories.
+
+    Attributes:
+        own: what the user has said of their own that the identity does not hold; it takes room from the memories.
+        mood: how the words of the last hours read, in one sentence; "" where that is not sure enough.
+    """
+
+    own: str = ""
+    mood: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +113,8 @@ def make_prompt(
     question: str,
     hits: Sequence[Hit],
     room: Room,
-    own: str = "",
-    mood: str = "",
+    beside: Beside,
+    explain: bool = False,
 ) -> Prompt:
     """Puts a prompt together from what fits.
 
@@ -81,44 +124,79 @@ def make_prompt(
     Args:
         identity: the system message, with the identity's text and nothing else: so the engine finds it pinned.
         hits: what was recalled, best first.
-        own: what the user has said of their own that the identity does not hold; it takes room from the memories.
-        mood: how the words of the last hours read, in one sentence; "" where that is not sure enough.
+        explain: whether the prompt brings its report.
 
     Raises:
         ModelNotReadyError: the model is not loaded.
     """
     count_tokens = generator.count_tokens
-    taken = count_tokens(own) if own else 0
+    taken = count_tokens(beside.own) if beside.own else 0
     packed = pack(hits, budget=max(0, room.memories - taken), count_tokens=count_tokens)
     cited = tuple(hit for hit in hits if hit in packed)
-    left = generator.context_tokens - room.answer - TEMPLATE_TOKENS - count_tokens(identity.text)
+    identity_tokens = count_tokens(identity.text)
+    left = generator.context_tokens - room.answer - TEMPLATE_TOKENS - identity_tokens
     here = (user, conversation_id, generator.name)
     history = at_hand.as_read(*here)
-    asked = _asked(user, question, cited, history, own=own, mood=mood)
+    parts = _parts(cited, beside, history)
+    asked = _asked(user, question, parts)
     if sum(cost(each, count_tokens) for each in (*history.messages, asked.message())) > left:
-        longest = cost(_asked(user, question, cited, own=own, mood=mood).message(), count_tokens)
+        longest = cost(_asked(user, question, _parts(cited, beside)).message(), count_tokens)
         history = at_hand.plain(*here, room=left - longest, count_tokens=count_tokens)
-        asked = _asked(user, question, cited, history, own=own, mood=mood)
-    return Prompt(messages=(identity, *history.messages, asked.message()), asked=asked, hits=cited)
+        parts = _parts(cited, beside, history)
+        asked = _asked(user, question, parts)
+    report = None
+    if explain:
+        report = PromptReport(
+            context=generator.context_tokens,
+            identity=identity_tokens,
+            own=count_tokens(parts.own) if parts.own else 0,
+            memories=count_tokens(parts.memories) if parts.memories else 0,
+            mood=count_tokens(parts.mood) if parts.mood else 0,
+            conversation=sum(cost(each, count_tokens) for each in history.messages),
+            question=count_tokens(question),
+            template=TEMPLATE_TOKENS,
+            answer=room.answer,
+            memories_left_out=len(hits) - len(cited),
+            memories_in_conversation=len(cited) - len(parts.shown),
+            turns_left_out=history.left_out,
+        )
+    return Prompt(
+        messages=(identity, *history.messages, asked.message()), asked=asked, hits=cited, report=report
+    )
 
 
-def _asked(
-    user: User, question: str, hits: Sequence[Hit], history: History | None = None, *, own: str, mood: str
-) -> Said:
-    """The question, below what its conversation does not hold yet: the user's own part, memories by times, the mood."""
-    shown = [hit for hit in hits if history is None or not history.holds(hit.passage)]
-    new = own if history is None or OWN_PART not in history.shown else ""
-    above = [f"{OWN_HEADING}\n{new}"] if new else []
-    if shown:
-        ordered = sorted((hit.passage for hit in shown), key=lambda each: (each.time, each.id))
-        above += [MEMORIES_HEADING, *map(written, ordered)]
-    if mood:
-        above.append(f"{MOOD_HEADING}\n{mood}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What stands above a question, each under its heading or empty; `shown` are the memories among it."""
+
+    own: str
+    memories: str
+    mood: str
+    shown: tuple[Hit, ...]
+
+
+def _parts(hits: Sequence[Hit], beside: Beside, history: History | None = None) -> _Parts:
+    """What the conversation does not hold yet: the user's own part, memories by their times, the mood."""
+    shown = tuple(hit for hit in hits if history is None or not history.holds(hit.passage))
+    own = beside.own if history is None or OWN_PART not in history.shown else ""
+    ordered = sorted((hit.passage for hit in shown), key=lambda each: (each.time, each.id))
+    return _Parts(
+        own=f"{OWN_HEADING}\n{own}" if own else "",
+        memories="\n\n".join([MEMORIES_HEADING, *map(written, ordered)]) if shown else "",
+        mood=f"{MOOD_HEADING}\n{beside.mood}" if beside.mood else "",
+        shown=shown,
+    )
+
+
+def _asked(user: User, question: str, parts: _Parts) -> Said:
+    """The question below its parts."""
+    above = [part for part in (parts.own, parts.memories, parts.mood) if part]
     read = "\n\n".join([*above, f"{QUESTION_HEADING}\n{question}"]) if above else ""
     return Said(
         role="user",
         speaker=user.id,
         text=question,
         read=read,
-        shown=frozenset(each for hit in shown for each in hit.covers) | ({OWN_PART} if new else set()),
+        shown=frozenset(each for hit in parts.shown for each in hit.covers)
+        | ({OWN_PART} if parts.own else set()),
     )

@@ -66,6 +66,7 @@ def ask(
     of: list[str] | None,
     max_tokens: int | None,
     deadline_s: float | None,
+    explain: bool,
     stream: bool,
 ) -> Call[m.AskAnswer]:
     """`POST /api/ask`."""
@@ -77,6 +78,7 @@ def ask(
         of=of,
         max_tokens=max_tokens,
         deadline_s=deadline_s,
+        explain=explain,
         stream=stream,
     )
     return Call(method="POST", path="/api/ask", shape=m.AskAnswer, body=body)

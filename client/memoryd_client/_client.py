@@ -78,10 +78,12 @@ class Client:
         of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
+        explain: bool = False,
     ) -> m.AskAnswer:
         """Asks, and waits for the whole answer with the memories that it stands on.
 
         `of` narrows whose these are: `shared`, or ids of users whom you see.
+        `explain` has the answer say how its prompt was put together.
         After `deadline_s` seconds it is `TooSlowError`; what was said until then is kept in the conversation.
         """
         return self._send(
@@ -92,6 +94,7 @@ class Client:
                 of=of,
                 max_tokens=max_tokens,
                 deadline_s=deadline_s,
+                explain=explain,
                 stream=False,
             )
         )
@@ -105,6 +108,7 @@ class Client:
         of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
+        explain: bool = False,
     ) -> Generator[AskEvent, None, None]:
         """Asks, and yields the answer as it comes: `Recalled`, `Thought`s, `Token`s, and the whole `AskAnswer` last.
 
@@ -117,6 +121,7 @@ class Client:
             of=of,
             max_tokens=max_tokens,
             deadline_s=deadline_s,
+            explain=explain,
             stream=True,
         )
         with calls.translated(self._http.base_url):
@@ -286,6 +291,7 @@ class AsyncClient:
         of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
+        explain: bool = False,
     ) -> m.AskAnswer:
         """See `Client.ask`."""
         return await self._send(
@@ -296,6 +302,7 @@ class AsyncClient:
                 of=of,
                 max_tokens=max_tokens,
                 deadline_s=deadline_s,
+                explain=explain,
                 stream=False,
             )
         )
@@ -309,6 +316,7 @@ class AsyncClient:
         of: list[str] | None = None,
         max_tokens: int | None = None,
         deadline_s: float | None = None,
+        explain: bool = False,
     ) -> AsyncGenerator[AskEvent, None]:
         """See `Client.ask_stream`; leave it early only within `contextlib.aclosing`."""
         call = calls.ask(
@@ -318,6 +326,7 @@ class AsyncClient:
             of=of,
             max_tokens=max_tokens,
             deadline_s=deadline_s,
+            explain=explain,
             stream=True,
         )
         with calls.translated(self._http.base_url):

@@ -46,6 +46,7 @@ class AskRequest(Wire):
 
     `deadline_s` are the seconds until the answer must be done; after them it is problem `too_slow`, and what was
     said until then is kept. `of` narrows whose memories are recalled: `shared`, or ids of users whom the caller sees.
+    `explain` has the answer say how its prompt was put together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,7 @@ class AskRequest(Wire):
     of: list[str] | None = Field(default=None, min_length=1, max_length=100)
     max_tokens: int | None = Field(default=None, ge=1, le=8192)
     deadline_s: float | None = Field(default=None, gt=0, le=3600)
+    explain: bool = False
 
 
 class SearchRequest(Wire):
@@ -165,12 +167,49 @@ class Timings(Wire):
     completion_tokens: int
 
 
+class PromptReport(Wire):
+    """How a prompt's room was split, in the model's tokens, and what did not fit.
+
+    `context` is the model's, and holds all of it; `own` is what the one who asks has said of their own; `template`
+    and `answer` are set aside. `memories_left_out` did not fit, `memories_in_conversation` stand there already.
+    """
+
+    context: int
+    identity: int
+    own: int
+    memories: int
+    mood: int
+    conversation: int
+    question: int
+    template: int
+    answer: int
+    memories_left_out: int
+    memories_in_conversation: int
+    turns_left_out: int
+
+
+class Explanation(Wire):
+    """Why an answer is as it is, where that was asked for (`explain`)."""
+
+    prompt_report: PromptReport | None
+
+
+class ForgetProposal(Wire):
+    """A conversation that a request to forget may mean; `DELETE /api/conversations/{id}` confirms it."""
+
+    conversation_id: str
+    day: str
+    path: str
+    text: str
+
+
 class AskAnswer(Wire):
     """What `/api/ask` answers. `note` is a plain sentence about the built-in model, or None.
 
     `thought` is what a thinking model thought before it answered. `finish` says why the answer ended: `length` where
     `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it
-    and is not kept.
+    and is not kept. `proposed` names the conversations that a request to forget (`잊어줘: …`, `forget: …`) may mean;
+    nothing is erased by it.
     """
 
     answer: str
@@ -184,6 +223,8 @@ class AskAnswer(Wire):
     saved: bool
     citations: list[Citation]
     timings: Timings
+    proposed: list[ForgetProposal] = []
+    explain: Explanation | None = None
 
 
 class NewTurn(Wire):

@@ -23,7 +23,8 @@ from memoryd.api.problems import BROKEN, problem_of
 from memoryd.api.views import citations, degraded
 from memoryd.echo_brain import Answer, Question, Recalled, Thought, Token
 from memoryd.errors import MemorydError
-from memoryd_client.models import AskAnswer, AskRequest, Problem, Timings
+from memoryd_client.models import AskAnswer, AskRequest, Explanation, ForgetProposal, Problem, Timings
+from memoryd_client.models import PromptReport as PromptReportView
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from memoryd.echo_brain import Event
+    from memoryd.prompt import PromptReport
     from memoryd.users import User
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ async def ask(
         owners=user.narrowed(request.of),
         max_tokens=request.max_tokens,
         deadline_s=request.deadline_s,
+        explain=request.explain,
         cancelled=(cancelled := threading.Event()),
     )
     asking = Asking(
@@ -142,4 +145,12 @@ def _answer(event: Answer, user: User) -> AskAnswer:
             cached_tokens=event.usage.cached_tokens,
             completion_tokens=event.usage.completion_tokens,
         ),
+        proposed=[ForgetProposal.model_validate(each, from_attributes=True) for each in event.proposed],
+        explain=_explanation(event.report),
     )
+
+
+def _explanation(report: PromptReport | None) -> Explanation | None:
+    if report is None:
+        return None
+    return Explanation(prompt_report=PromptReportView.model_validate(report, from_attributes=True))

@@ -132,6 +132,7 @@ def ask(
     deadline: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Seconds until the answer must be done.")
     ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how the prompt's room was split.")] = False,
     url: Url = None,
     config: ConfigFile = None,
     as_json: Json = False,
@@ -140,13 +141,25 @@ def ask(
     with connected(url, config) as client:
         if as_json:
             show_json(
-                client.ask(question, model=model, conversation_id=conversation, of=of, deadline_s=deadline)
+                client.ask(
+                    question,
+                    model=model,
+                    conversation_id=conversation,
+                    of=of,
+                    deadline_s=deadline,
+                    explain=explain,
+                )
             )
             return
         try:
             answer = follow(
                 client.ask_stream(
-                    question, model=model, conversation_id=conversation, of=of, deadline_s=deadline
+                    question,
+                    model=model,
+                    conversation_id=conversation,
+                    of=of,
+                    deadline_s=deadline,
+                    explain=explain,
                 )
             )
         except BusyError:

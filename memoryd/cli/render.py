@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ModelView,
         MoodView,
         PartView,
+        PromptReport,
         Rebuilt,
         SearchAnswer,
         Status,
@@ -107,9 +108,32 @@ def memories(page: Page, answer: AskAnswer) -> None:
         page.say("The answer was cut off where it was as long as it may be (max_tokens).", style="yellow")
     if answer.note:
         page.block(answer.note, style="yellow")
+    if answer.explain and (report := answer.explain.prompt_report):
+        page.block(_prompt_report(report), style="green")
     seconds = answer.timings.total_ms / 1000
     page.say(f"{answer.model} · identity {answer.identity_version} · {seconds:.1f} s", style="dim")
     page.say(f"To go on: memoryd ask --conversation {answer.conversation_id} …", style="dim")
+
+
+def _prompt_report(report: PromptReport) -> str:
+    parts = {
+        "identity": report.identity,
+        "your own part": report.own,
+        "memories": report.memories,
+        "mood": report.mood,
+        "conversation": report.conversation,
+        "question": report.question,
+        "set aside for the template": report.template,
+        "and the answer": report.answer,
+    }
+    split = ", ".join(f"{name} {tokens:,}" for name, tokens in parts.items() if tokens)
+    left_out = {
+        "memories did not fit": report.memories_left_out,
+        "memories stand in the conversation already": report.memories_in_conversation,
+        "turns of the conversation did not fit": report.turns_left_out,
+    }
+    told = "".join(f" {count} {what}." for what, count in left_out.items() if count)
+    return f"Prompt, of {report.context:,} tokens: {split}.{told}"
 
 
 def search(page: Page, found: SearchAnswer, *, explain: bool = False) -> None:

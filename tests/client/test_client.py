@@ -77,6 +77,7 @@ def test_ask_sends_the_question_and_reads_the_answer(
         "model": "bundled",
         "max_tokens": 9,
         "deadline_s": 2.5,
+        "explain": False,
         "stream": False,
     }
 

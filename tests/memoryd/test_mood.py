@@ -11,7 +11,7 @@ import pytest
 from memoryd.emotions import EMOTIONS
 from memoryd.ledger import Ledger
 from memoryd.ledger.vectors import Spoken
-from memoryd.mood import Moods, moods
+from memoryd.mood import Moods, in_words, moods
 from memoryd.testing import FakeClock
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
@@ -98,7 +98,7 @@ def test_what_was_said_is_read_and_told_in_one_sentence(life: Life) -> None:
     (mood,) = life.moods().of(ORIGIN)
     assert (mood.who, mood.emotion) == (ORIGIN.id, "sadness")
     assert mood.valence < -0.3
-    sentence = life.moods().sentence(ORIGIN)
+    sentence = in_words(life.moods().of(ORIGIN))
     assert f"jihun: 슬픔 (sadness, {mood.sure:.0%} sure)" in sentence
     assert "\n" not in sentence
 
@@ -116,7 +116,7 @@ def test_what_was_said_days_ago_is_not_looked_at(life: Life) -> None:
     life.say("day0315/jihun/talk.jsonl", SAD)
     life.clock.pass_seconds(timedelta(days=3).total_seconds())
     assert life.moods().of(ORIGIN) == []
-    assert life.moods().sentence(ORIGIN) == ""
+    assert in_words(life.moods().of(ORIGIN)) == ""
 
 
 def test_words_that_a_user_may_not_see_are_in_no_mood_of_theirs(life: Life) -> None:
@@ -128,4 +128,4 @@ def test_before_it_has_learned_there_are_no_moods(life: Life) -> None:
     life.say("day0315/jihun/talk.jsonl", SAD)
     unlearned = Moods(ledger=life.home.ledger, embedder=life.embedder, clock=life.clock, being="에코")
     assert unlearned.of(ORIGIN) == []
-    assert unlearned.sentence(ORIGIN) == ""
+    assert in_words(unlearned.of(ORIGIN)) == ""

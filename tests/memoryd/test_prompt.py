@@ -13,6 +13,7 @@ from memoryd.prompt import (
     MOOD_HEADING,
     QUESTION_HEADING,
     TEMPLATE_TOKENS,
+    Beside,
     Room,
     make_prompt,
 )
@@ -53,7 +54,8 @@ class Desk:
             question=question,
             hits=found.hits,
             room=room,
-            mood=mood,
+            beside=Beside(mood=mood),
+            explain=True,
         )
 
     def answered(self, prompt: Prompt) -> None:
@@ -142,3 +144,40 @@ def test_the_mood_stands_between_the_memories_and_the_question(desk: Desk) -> No
 def test_without_memories_the_mood_stands_above_the_question(desk: Desk) -> None:
     asked = desk.prompt(room=Room(memories=0, answer=50), mood="jihun: 기쁨.").messages[-1]
     assert asked.text == f"{MOOD_HEADING}\njihun: 기쁨.\n\n{QUESTION_HEADING}\n{QUESTION}"
+
+
+# The report.
+
+
+def test_the_report_says_what_each_part_takes_and_nothing_is_missing_in_it(desk: Desk) -> None:
+    count = desk.generator.count_tokens
+    prompt = desk.prompt(mood="지훈: 기쁨 (joy, 80 % sure)")
+    report = prompt.report
+    assert report is not None
+    assert report.identity == count(IDENTITY.text)
+    assert report.question == count(QUESTION)
+    parts = (report.memories, report.mood, report.question)
+    assert all(parts)
+    # Headings and what joins the parts is all that comes to them.
+    assert sum(parts) <= count(prompt.messages[-1].text) <= sum(parts) + 30
+    assert (report.memories_left_out, report.memories_in_conversation, report.turns_left_out) == (0, 0, 0)
+    desk.answered(prompt)
+    again = desk.prompt().report
+    assert again is not None
+    assert (again.memories, again.memories_in_conversation) == (0, 2)
+    assert again.conversation > 0
+
+
+def test_the_report_names_what_did_not_fit(desk: Desk) -> None:
+    report = desk.prompt(room=Room(memories=1, answer=50)).report
+    assert report is not None
+    assert (report.memories, report.memories_left_out) == (0, 2)
+
+
+def test_the_report_counts_the_turns_that_did_not_fit(desk: Desk) -> None:
+    for number in range(12):
+        said = Said(role="user", speaker="jihun", text=f"{number} " + "오늘도 긴 이야기를 했다 " * 20)
+        desk.at_hand.add(JIHUN, "c1", [said, Said(role="assistant", speaker="에코", text="그랬군요.")])
+    report = desk.prompt(room=Room(memories=1, answer=desk.generator.context_tokens // 2)).report
+    assert report is not None
+    assert report.turns_left_out > 0

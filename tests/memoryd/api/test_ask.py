@@ -198,3 +198,30 @@ def test_a_mood_that_is_sure_enough_stands_above_the_question(client: TestClient
     assert MOOD_HEADING in read
     assert "origin: 두려움 (fear, " in read
     assert MOOD_HEADING not in daemon.generator.requests[0].messages[-1].text
+
+
+def test_a_request_to_forget_is_answered_with_proposals_and_leaves_no_trace(
+    client: TestClient, daemon: StandIn
+) -> None:
+    told = {"turns": [{"text": "첼로 선생님이 화요일마다 오신다.", "speaker": "지훈"}]}
+    conversation = client.post("/api/conversations", json=told).json()["id"]
+    answer = client.post("/api/ask", json={"question": "잊어줘: 첼로 선생님"}).json()
+    assert [each["conversation_id"] for each in answer["proposed"]] == [conversation]
+    assert (answer["saved"], answer["model"]) == (False, "memoryd")
+    assert f"memoryd erase {conversation}" in answer["answer"]
+    assert client.get(f"/api/conversations/{conversation}").status_code == 200
+    assert client.get(f"/api/conversations/{answer['conversation_id']}").status_code == 404
+    assert not any(
+        "잊어줘" in file.read_text("utf-8") for file in daemon.config.paths.memory.rglob("*.jsonl")
+    )
+
+
+def test_an_answer_explains_its_prompt_where_that_is_asked_for(client: TestClient) -> None:
+    plain = client.post("/api/ask", json={"question": "두부는 어디 있어?"}).json()
+    assert plain["explain"] is None
+    explained = client.post("/api/ask", json={"question": "두부는 어디 있어?", "explain": True}).json()
+    report = explained["explain"]["prompt_report"]
+    assert report["question"] > 0
+    assert report["context"] >= sum(
+        report[part] for part in ("identity", "memories", "conversation", "question", "answer")
+    )
