@@ -59,8 +59,13 @@ def test_the_beings_mood_is_its_own_and_takes_a_part_of_what_people_say() -> Non
     assert (person.who, person.being, person.emotion, person.turns) == ("지훈", False, "sadness", 1)
 
 
-def test_others_are_not_the_person() -> None:
-    assert read(("user", "민아", "anger", 0)) == []
+def test_each_person_has_a_mood_of_their_own_and_the_one_who_asks_comes_first() -> None:
+    said = [("user", "민아", "anger", 0), ("user", "Bram", "joy", 1), ("user", "지훈", "fear", 2)]
+    assert [(mood.who, mood.emotion) for mood in read(*said)] == [
+        ("지훈", "fear"),
+        ("민아", "anger"),
+        ("Bram", "joy"),
+    ]
 
 
 class Life:
@@ -101,6 +106,12 @@ def test_what_was_said_is_read_and_told_in_one_sentence(life: Life) -> None:
     sentence = life.moods().sentence(ORIGIN)
     assert f"jihun: 슬픔 (sadness, {mood.sure:.0%} sure)" in sentence
     assert "\n" not in sentence
+
+
+def test_a_prompt_is_told_of_nobody_but_the_being_and_the_one_who_asks(life: Life) -> None:
+    life.say("day0315/talk.jsonl", SAD, speaker="minah")
+    assert [mood.who for mood in life.moods().of(ORIGIN)] == ["minah"]
+    assert life.moods().sentence(ORIGIN) == ""
 
 
 def test_after_a_restart_the_mood_is_the_same(life: Life) -> None:
