@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loaders.notes import SPEAKER as NOTE
 from memoryd.emotions import EMOTIONS, NEUTRAL, EmotionReader, circumplex
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def moods(
     """
     fresh = 0.5 ** (ages / HALF_LIFE_S)
     own = np.array([turn.role == "assistant" and turn.speaker == being for turn in turns])
-    people = np.array([turn.role == "user" for turn in turns])
+    # Notes were written by nobody that a name is known of.
+    people = np.array([turn.role == "user" and turn.speaker != NOTE for turn in turns])
     speakers = np.array([turn.speaker for turn in turns])
     names = dict.fromkeys([person, *speakers[people].tolist()])
     spoke = {name: people & (speakers == name) for name in list(names)[:MOST_PEOPLE]}

@@ -140,3 +140,7 @@ def test_before_it_has_learned_there_are_no_moods(life: Life) -> None:
     unlearned = Moods(ledger=life.home.ledger, embedder=life.embedder, clock=life.clock, being="에코")
     assert unlearned.of(ORIGIN) == []
     assert unlearned.sentence(ORIGIN) == ""
+
+
+def test_a_note_is_nobody() -> None:
+    assert read(("user", "note", "joy", 0)) == []
