@@ -396,7 +396,7 @@ class EchoBrain:
             room=Room(memories=self._settings.memory_tokens, answer=self._longest(question)),
             beside=Beside(
                 own=self._own_parts.of(question.user) if question.user.id in question.seen else "",
-                mood=mood_in_words(moods),
+                mood=mood_in_words(moods, question.user.id),
             ),
             explain=question.explain,
         )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from loaders.notes import SPEAKER as NOTE
 from memoryd.emotions import EMOTIONS, NEUTRAL, EmotionReader, circumplex
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ HALF_LIFE_S = 3 * 3600.0
 # After so long a turn weighs a sixty-thousandth.
 LOOK_BACK_S = 16 * HALF_LIFE_S
 MOST_TURNS = 200
+MOST_PEOPLE = 8
 # What does not fade weighs as half a turn that was said just now; what people say, a third of the being's own words.
 CALM = 0.5
 CAUGHT = 1 / 3
@@ -108,7 +110,9 @@ class Moods:
         log.info("moods are read")
 
     def of(self, user: User) -> list[Mood]:
-        """The being's mood and the user's, from turns that this user may see; none of one who said nothing of late.
+        """The being's mood, the user's and other people's, from turns that this user may see.
+
+        None of who said nothing of late.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -131,12 +135,17 @@ class Moods:
         return moods(turns, emotions, ages, being=self._being, person=user.id)
 
 
-def in_words(moods: Sequence[Mood]) -> str:
-    """The moods that are sure enough and not neutral, in one sentence for a prompt; "" where there is none."""
+def in_words(moods: Sequence[Mood], asker: str) -> str:
+    """The being's mood and the asker's where they are sure enough and not neutral, in one sentence for a prompt.
+
+    "" where there is none.
+    """
     told = [
         f"{each.who}: {IN_KOREAN[each.emotion]} ({each.emotion}, {each.sure:.0%} sure)"
         for each in moods
-        if each.sure >= SURE_ENOUGH and each.emotion != EMOTIONS[NEUTRAL]
+        if (each.being or each.who == asker)
+        and each.sure >= SURE_ENOUGH
+        and each.emotion != EMOTIONS[NEUTRAL]
     ]
     return f"지난 몇 시간 동안의 말은 이렇게 읽힌다 – {', '.join(told)}." if told else ""
 
@@ -149,7 +158,7 @@ def moods(
     being: str,
     person: str,
 ) -> list[Mood]:
-    """The being's mood and a person's.
+    """The being's mood, then that person's and other people's, who spoke last first.
 
     Args:
         turns: newest first.
@@ -158,16 +167,19 @@ def moods(
     """
     fresh = 0.5 ** (ages / HALF_LIFE_S)
     own = np.array([turn.role == "assistant" and turn.speaker == being for turn in turns])
-    people = np.array([turn.role == "user" for turn in turns])
-    theirs = people & np.array([turn.speaker == person for turn in turns])
+    # Notes were written by nobody that a name is known of.
+    people = np.array([turn.role == "user" and turn.speaker != NOTE for turn in turns])
+    speakers = np.array([turn.speaker for turn in turns])
+    names = dict.fromkeys([person, *speakers[people].tolist()])
+    spoke = {name: people & (speakers == name) for name in list(names)[:MOST_PEOPLE]}
     found = []
-    for who, weights, spoke in (
-        (being, fresh * (own + CAUGHT * people), own),
-        (person, fresh * theirs, theirs),
-    ):
-        if spoke.any():
-            last = turns[int(np.flatnonzero(spoke)[0])]
-            found.append(_mood(who, emotions, weights, being=spoke is own, last=last.epoch))
+    if own.any():
+        last = turns[int(np.flatnonzero(own)[0])]
+        found.append(_mood(being, emotions, fresh * (own + CAUGHT * people), being=True, last=last.epoch))
+    for name, theirs in spoke.items():
+        if theirs.any():
+            last = turns[int(np.flatnonzero(theirs)[0])]
+            found.append(_mood(name, emotions, fresh * theirs, being=False, last=last.epoch))
     return found
 
 

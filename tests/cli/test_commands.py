@@ -75,6 +75,7 @@ def test_ask_prints_the_answer_and_its_memories_beneath(
         "question": "모델 파일은 어디에 둬?",
         "model": "bundled",
         "conversation_id": "c9",
+        "explain": False,
         "stream": True,
     }
 
@@ -131,7 +132,12 @@ def test_ask_gives_its_answer_a_deadline(daemon: FakeDaemon, memoryd: Memoryd, a
 
     result = memoryd("ask", "?", "--deadline", "2.5")
 
-    assert daemon.requests[0].body == {"question": "?", "deadline_s": 2.5, "stream": True}
+    assert daemon.requests[0].body == {
+        "question": "?",
+        "deadline_s": 2.5,
+        "explain": False,
+        "stream": True,
+    }
     assert result.exit_code == TooSlowError.exit_code
     assert (result.stdout, result.stderr) == ("모델\n", "The answer took too long.\n")
 

@@ -100,7 +100,7 @@ def test_ask_stream_yields_each_event_as_soon_as_it_is_sent(
     assert next(events) == Token(text="모델 ")
     token_seen.set()
     assert list(events) == [answer]
-    assert daemon.requests[0].body == {"question": "모델 파일은 어디?", "stream": True}
+    assert daemon.requests[0].body == {"question": "모델 파일은 어디?", "explain": False, "stream": True}
 
 
 def test_ask_stream_before_a_model_is_ready_raises_what_the_daemon_says(

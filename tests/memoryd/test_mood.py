@@ -59,8 +59,13 @@ def test_the_beings_mood_is_its_own_and_takes_a_part_of_what_people_say() -> Non
     assert (person.who, person.being, person.emotion, person.turns) == ("지훈", False, "sadness", 1)
 
 
-def test_others_are_not_the_person() -> None:
-    assert read(("user", "민아", "anger", 0)) == []
+def test_each_person_has_a_mood_of_their_own_and_the_one_who_asks_comes_first() -> None:
+    said = [("user", "민아", "anger", 0), ("user", "Bram", "joy", 1), ("user", "지훈", "fear", 2)]
+    assert [(mood.who, mood.emotion) for mood in read(*said)] == [
+        ("지훈", "fear"),
+        ("민아", "anger"),
+        ("Bram", "joy"),
+    ]
 
 
 class Life:
@@ -98,9 +103,15 @@ def test_what_was_said_is_read_and_told_in_one_sentence(life: Life) -> None:
     (mood,) = life.moods().of(ORIGIN)
     assert (mood.who, mood.emotion) == (ORIGIN.id, "sadness")
     assert mood.valence < -0.3
-    sentence = in_words(life.moods().of(ORIGIN))
+    sentence = in_words(life.moods().of(ORIGIN), ORIGIN.id)
     assert f"jihun: 슬픔 (sadness, {mood.sure:.0%} sure)" in sentence
     assert "\n" not in sentence
+
+
+def test_a_prompt_is_told_of_nobody_but_the_being_and_the_one_who_asks(life: Life) -> None:
+    life.say("day0315/talk.jsonl", SAD, speaker="minah")
+    assert [mood.who for mood in life.moods().of(ORIGIN)] == ["minah"]
+    assert in_words(life.moods().of(ORIGIN), ORIGIN.id) == ""
 
 
 def test_after_a_restart_the_mood_is_the_same(life: Life) -> None:
@@ -116,7 +127,7 @@ def test_what_was_said_days_ago_is_not_looked_at(life: Life) -> None:
     life.say("day0315/jihun/talk.jsonl", SAD)
     life.clock.pass_seconds(timedelta(days=3).total_seconds())
     assert life.moods().of(ORIGIN) == []
-    assert in_words(life.moods().of(ORIGIN)) == ""
+    assert in_words(life.moods().of(ORIGIN), ORIGIN.id) == ""
 
 
 def test_words_that_a_user_may_not_see_are_in_no_mood_of_theirs(life: Life) -> None:
@@ -128,4 +139,8 @@ def test_before_it_has_learned_there_are_no_moods(life: Life) -> None:
     life.say("day0315/jihun/talk.jsonl", SAD)
     unlearned = Moods(ledger=life.home.ledger, embedder=life.embedder, clock=life.clock, being="에코")
     assert unlearned.of(ORIGIN) == []
-    assert in_words(unlearned.of(ORIGIN)) == ""
+    assert in_words(unlearned.of(ORIGIN), ORIGIN.id) == ""
+
+
+def test_a_note_is_nobody() -> None:
+    assert read(("user", "note", "joy", 0)) == []

@@ -176,7 +176,7 @@ def test_the_report_names_what_did_not_fit(desk: Desk) -> None:
 
 def test_the_report_counts_the_turns_that_did_not_fit(desk: Desk) -> None:
     for number in range(12):
-        said = Said(role="user", speaker="jihun", text=f"{number} " + "오늘도 긴 이야기를 했다 " * 20)
+        said = Said(role="user", speaker="jihun", text=f"{number} " + "오늘도 긴 이야기를 했다 " * 80)
         desk.at_hand.add(JIHUN, "c1", [said, Said(role="assistant", speaker="에코", text="그랬군요.")])
     report = desk.prompt(room=Room(memories=1, answer=desk.generator.context_tokens // 2)).report
     assert report is not None

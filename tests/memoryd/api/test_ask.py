@@ -206,7 +206,7 @@ def test_a_request_to_forget_is_answered_with_proposals_and_leaves_no_trace(
     told = {"turns": [{"text": "첼로 선생님이 화요일마다 오신다.", "speaker": "지훈"}]}
     conversation = client.post("/api/conversations", json=told).json()["id"]
     answer = client.post("/api/ask", json={"question": "잊어줘: 첼로 선생님"}).json()
-    assert [each["conversation_id"] for each in answer["proposed"]] == [conversation]
+    assert answer["proposed"][0]["conversation_id"] == conversation
     assert (answer["saved"], answer["model"]) == (False, "memoryd")
     assert f"memoryd erase {conversation}" in answer["answer"]
     assert client.get(f"/api/conversations/{conversation}").status_code == 200

@@ -99,3 +99,16 @@ def test_moods_are_told_with_how_sure_they_are(client: TestClient, daemon: Stand
     assert person["sure"] == person["emotions"]["sadness"] > 0.3
     assert person["valence"] < 0 < being["valence"]
     assert datetime.fromisoformat(person["last_said"]) == daemon.clock.now()
+
+
+def test_a_member_is_told_no_mood_from_turns_that_they_may_not_see(
+    client: TestClient, daemon: StandIn
+) -> None:
+    daemon.memory.moods.learn()
+    member = {"Authorization": f"Bearer {daemon.member('minji')}"}
+    client.post("/api/conversations", json={"turns": [{"text": "너무 화가 나서 손이 떨려!"}]})
+    assert [each["who"] for each in client.get("/api/status").json()["moods"]] == ["origin"]
+    assert client.get("/api/status", headers=member).json()["moods"] == []
+    client.post("/api/conversations", json={"turns": [{"text": "오늘 정말 신난다!"}]}, headers=member)
+    assert [each["who"] for each in client.get("/api/status", headers=member).json()["moods"]] == ["minji"]
+    assert [each["who"] for each in client.get("/api/status").json()["moods"]] == ["origin", "minji"]
