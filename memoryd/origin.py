@@ -1,8 +1,8 @@
 """Who the origin is: the id in `manifest/origin_id.txt`, once confirmed, as the state folder remembers it.
 
 The origin sees everybody's folders in `memory/`, alone may replay, restore and change users, and gives the identity
-what is the origin's own beside what is shared. A slip in one file must not hand that over, so another id in it counts after
-`memoryd identity origin ID` and a restart; until then the remembered one does.
+what is the origin's own beside what is shared. A slip in one file must not hand that over, so another id in it counts
+after `memoryd identity origin ID` and a restart; until then the remembered one does.
 """
 
 from __future__ import annotations
