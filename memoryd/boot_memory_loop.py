@@ -162,7 +162,7 @@ class BootMemoryLoop:
 
         Raises:
             NotFoundError: there is no such version.
-            BadRequestError: what it tells is in force already.
+            BadRequestError: what it tells is in force already, or was another origin's own.
             ReplayError: the memories can't be read; the identity before it stays in force.
         """
         with self._lock:
@@ -170,6 +170,12 @@ class BootMemoryLoop:
             if latest is None or old is None:
                 newest = latest.version if latest else 0
                 raise NotFoundError(f"There is no identity {version}; the newest is {newest}.")
+            # A version from before this was kept is the present origin's.
+            whose = old.made_of.get("settings", {}).get("origin", self._origin)
+            if whose != self._origin:
+                raise BadRequestError(
+                    f"Identity {version} tells what was {whose}'s own, who was the origin then; it stays as it is."
+                )
             text = without_marks(old.text)
             if text == without_marks(latest.text):
                 same = "" if latest.version == version else f" as identity {latest.version}"

@@ -43,6 +43,5 @@ def test_torn_vector_files_are_noticed_and_made_anew(tmp_path: Path) -> None:
 def test_a_killed_replay_leaves_the_old_identity_or_the_new_one_whole(tmp_path: Path) -> None:
     result = run_replays(tmp_path, 2, seed=7, files=8)
     assert result["passed"], result
-    figures = [int(str(result[name])) for name in ("old", "new", "mixed", "unopenable")]
-    assert figures[2:] == [0, 0]
-    assert figures[0] + figures[1] == 2
+    assert {name: result[name] for name in ("mixed", "unopenable")} == {"mixed": 0, "unopenable": 0}
+    assert (result["old"], result["new"]) in {(2, 0), (1, 1), (0, 2)}

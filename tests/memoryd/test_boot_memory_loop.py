@@ -35,13 +35,14 @@ def _loop(
     clock: FakeClock | None = None,
     *,
     owners: Sequence[str] = ("", "jihun"),
+    origin: str = "jihun",
     adopted: Callable[[IdentityRow], None] = lambda _identity: None,
 ) -> BootMemoryLoop:
     return BootMemoryLoop(
         ledger=home.ledger,
         manifest=home.manifest,
         owners=owners,
-        origin="jihun",
+        origin=origin,
         budget=500,
         adopted=adopted,
         clock=clock or FakeClock(),
@@ -297,6 +298,15 @@ def test_a_version_that_is_not_there_and_one_in_force_are_refused(home: Home) ->
     with pytest.raises(BadRequestError, match=r"identity 1 tells is in force already as identity 3\."):
         loop.restore(1)
     assert (loop.identity() or pytest.fail("no identity")).version == 3
+
+
+def test_what_was_another_origins_own_is_not_told_again(home: Home) -> None:
+    _loop(home).replay("boot")
+    home.remember("day0311/b.jsonl", line("수영을 시작했다."))
+    loop = _loop(home, origin="haram")
+    loop.replay("boot")
+    with pytest.raises(BadRequestError, match="tells what was jihun's own, who was the origin then"):
+        loop.restore(1)
 
 
 def test_a_restoration_that_fails_leaves_the_identity(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

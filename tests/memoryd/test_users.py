@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memoryd.errors import BadRequestError, ConflictError, NotFoundError, StoreError, UnauthorizedError
-from memoryd.origin import DEFAULT_ORIGIN
+from memoryd.origin import DEFAULT_ORIGIN, confirm_origin
 from memoryd.owners import SHARED
 from memoryd.users import Users
 
@@ -209,10 +209,12 @@ def test_folders_stay_private_where_the_state_folder_is_lost(manifest: Path, sta
 def test_another_origin_does_not_open_the_folders_of_the_one_before(manifest: Path, state: Path) -> None:
     Users(manifest, state).add("minji", now=NOW)
     (manifest / "origin_id.txt").write_text("지훈", encoding="utf-8")
+    confirm_origin(manifest, state, "지훈")
     users = Users(manifest, state)
     assert users.owner_of("day0315/jihoon/a.txt") == "jihoon"
     assert users.origin.owners == (SHARED, "지훈", "minji", "jihoon")
     (manifest / "origin_id.txt").write_text("minji", encoding="utf-8")
+    confirm_origin(manifest, state, "minji")
     assert Users(manifest, state).members == ()
 
 
