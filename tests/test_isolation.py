@@ -67,11 +67,15 @@ def secrets(user: str) -> list[str]:
 
 
 class Echo(FakeGenerator):
-    """Answers with all that it was given to read: a model that every injection has talked over."""
+    """Tells all that it was given to read: a model that every injection has talked over.
+
+    As a thought, which goes out and is not kept: else most of the time would go into embedding the echo of echoes.
+    """
 
     def _pieces(self, request: GenerateRequest) -> Iterator[Piece]:
         for message in request.messages:
-            yield Piece(text=f"[{message.role} {message.speaker}] {message.text}\n")
+            yield Piece(text="", thought=f"[{message.role} {message.speaker}] {message.text}\n")
+        yield Piece(text=request.messages[-1].text[:100])
         usage = Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1)
         yield Piece(text="", finish=Finish.STOP, usage=usage)
 
@@ -356,10 +360,8 @@ def test_the_origin_sees_everything_and_one_person_where_it_says_so(house: House
 
 def test_a_members_own_part_comes_with_their_question(house: House) -> None:
     with house.client("sora") as client:
-        answer = client.post("/api/ask", json={"question": "안녕?", "conversation_id": "hello"}).json()[
-            "answer"
-        ]
-    head, own, _ = answer.partition("# 묻는 사람이 한 말")
+        answer = client.post("/api/ask", json={"question": "안녕?", "conversation_id": "hello"}).json()
+    head, own, _ = answer["thought"].partition("# 묻는 사람이 한 말")
     assert own
     assert "[user sora]" in head
     assert mark("sora", 0)[:4] not in head
