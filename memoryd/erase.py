@@ -176,6 +176,8 @@ class Eraser:
             BadRequestError: one of its files can't be read.
             StoreError: the disk refused; repeat it, or start again.
         """
+        # Before anything is waited for: a refusal takes as long whatever others are having read in.
+        self._check(user, conversation_id, resumed=self._unfinished(user, conversation_id) is not None)
         with self._one:
             begun = time.perf_counter()
             row = self._unfinished(user, conversation_id)

@@ -230,9 +230,16 @@ class Scrubber:
 
 
 def without_files(text: str, paths: frozenset[str]) -> str:
-    """An identity's text with a mark in place of each line that quotes one of these files."""
+    """An identity's text with a mark in place of each line that quotes one of these files.
+
+    A topic is counted over many files and names one of them: all topics go.
+    """
     head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
-    lines = (ERASED_LINE if _quotes(line, paths) else line for line in memories.split("\n"))
+    lines, in_topics = [], False
+    for line in memories.split("\n"):
+        in_topics = SECTIONS[line] == (TOPICS,) if line in SECTIONS else in_topics
+        told = line.startswith("- ") and (in_topics or _quotes(line, paths))
+        lines.append(ERASED_LINE if told else line)
     return head + heading + "\n".join(lines)
 
 

@@ -67,11 +67,15 @@ def secrets(user: str) -> list[str]:
 
 
 class Echo(FakeGenerator):
-    """Answers with all that it was given to read: a model that every injection has talked over."""
+    """Tells all that it was given to read: a model that every injection has talked over.
+
+    As a thought, which goes out and is not kept: else most of the time would go into embedding the echo of echoes.
+    """
 
     def _pieces(self, request: GenerateRequest) -> Iterator[Piece]:
         for message in request.messages:
-            yield Piece(text=f"[{message.role} {message.speaker}] {message.text}\n")
+            yield Piece(text="", thought=f"[{message.role} {message.speaker}] {message.text}\n")
+        yield Piece(text=request.messages[-1].text[:100])
         usage = Usage(prompt_tokens=1, cached_tokens=0, completion_tokens=1)
         yield Piece(text="", finish=Finish.STOP, usage=usage)
 
@@ -149,7 +153,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     )
     daemon = Daemon(config)
     daemon.generators["echo"] = Echo("echo")
-    server = uvicorn.Server(uvicorn.Config(create_app(daemon), port=0, log_config=None, access_log=False))
+    # Connections stay open: on a slow machine one that is closed meanwhile would look like a refusal.
+    settings = uvicorn.Config(
+        create_app(daemon), port=0, log_config=None, access_log=False, timeout_keep_alive=600
+    )
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started)
@@ -195,11 +203,11 @@ class Prober:
         """One call, whose every byte is looked at."""
         luck = self._luck.random()
         for limit, kind in (
-            (0.35, self._search),
-            (0.42, self._ask),
-            (0.57, self._guess_conversation),
-            (0.67, self._guess_file),
-            (0.77, self._forbidden),
+            (0.25, self._search),
+            (0.30, self._ask),
+            (0.50, self._guess_conversation),
+            (0.62, self._guess_file),
+            (0.75, self._forbidden),
             (1.0, self._read),
         ):
             if luck < limit:
@@ -226,7 +234,7 @@ class Prober:
 
     def _search(self) -> None:
         question, _ = self._words()
-        body: dict[str, Any] = {"query": question, "k": 50, "explain": True}
+        body: dict[str, Any] = {"query": question, "k": self._luck.choice((5, 5, 5, 50)), "explain": True}
         if self._luck.random() < 0.2:
             body["speaker"] = key(self._luck.choice(self._others), 72)
         if self._luck.random() < 0.2:
@@ -235,7 +243,9 @@ class Prober:
 
     def _ask(self) -> None:
         question, word = self._words()
-        conversation = self._luck.choice((None, "daily", key(self._luck.choice(self._others[:2]), 70), word))
+        conversation = self._luck.choice(
+            (None, None, None, "daily", key(self._luck.choice(self._others[:2]), 70), word)
+        )
         body = {"question": question, "conversation_id": conversation, "stream": self._luck.random() < 0.3}
         response = self._client.post("/api/ask", json=body)
         assert response.status_code == 200, response.text
@@ -308,6 +318,7 @@ class Prober:
                 raise AssertionError((self.user, str(response.request.url), word, response.text))
 
 
+@pytest.mark.timeout(900)  # a minute of work, where nothing else wants the cores
 def test_two_thousand_calls_of_five_members_bring_back_nothing_of_another(house: House) -> None:
     luck = random.Random(11)  # noqa: S311  (which calls are made, the same each time)
     # The identity holds some of the origin's own words, because that is whose being it is, and none of a member's.
@@ -349,10 +360,8 @@ def test_the_origin_sees_everything_and_one_person_where_it_says_so(house: House
 
 def test_a_members_own_part_comes_with_their_question(house: House) -> None:
     with house.client("sora") as client:
-        answer = client.post("/api/ask", json={"question": "안녕?", "conversation_id": "hello"}).json()[
-            "answer"
-        ]
-    head, own, _ = answer.partition("# 묻는 사람이 한 말")
+        answer = client.post("/api/ask", json={"question": "안녕?", "conversation_id": "hello"}).json()
+    head, own, _ = answer["thought"].partition("# 묻는 사람이 한 말")
     assert own
     assert "[user sora]" in head
     assert mark("sora", 0)[:4] not in head

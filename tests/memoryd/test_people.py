@@ -8,6 +8,7 @@ import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.errors import ConflictError
+from memoryd.identity import without_files
 from memoryd.people import People, give_to_owners
 from memoryd.testing import FakeClock
 from tests.memoryd.parts import SHARED, Home, line
@@ -114,3 +115,14 @@ def test_a_start_gives_files_to_whom_they_belong_by_now(desk: Desk) -> None:
     assert give_to_owners(desk.home.ledger, desk.home.users.owners) == (DIARY,)
     assert give_to_owners(desk.home.ledger, desk.home.users.owners) == ()
     assert not any(SECRET in text for text in desk.home.find("탁구장 서브 연습"))
+
+
+def test_no_topic_that_was_counted_over_them_stays() -> None:
+    text = (
+        "# 나\n\n# 내가 기억하는 것 (what I remember)\n## 들은 말 (what was said)\n"
+        "- 2026-03-15 지훈: 두부는 고양이야. (day0315/cat.jsonl)\n"
+        "## 자주 나온 이야기 (what comes up again)\n- 탁구장: 대화 2번, 마지막 2026-03-16 (day0316/b.jsonl)\n"
+    )
+    made = without_files(text, frozenset({DIARY}))
+    assert "두부는 고양이야" in made
+    assert "탁구장" not in made
