@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BUDGETS = "1500,2000,3000,5000,8000"
 LINE = re.compile(r"^- (?P<day>\d{4}-\d\d-\d\d) (?P<speaker>[^:]+): (?P<text>.+) \((?P<path>[^()]+)\)$")
 TOPIC = re.compile(r"^- .+: 대화 \d+번, 마지막 \d{4}-\d\d-\d\d \((?P<path>[^()]+)\)$")
+FEELING = re.compile(r"^- \d{4}-\d\d-\d\d: \S+ \(\w+\) \d+ %, 말 \d+번 \((?P<path>[^()]+)\)$")
 MEMORIES = "# 내가 기억하는 것 (what I remember)\n"
 
 
@@ -119,8 +120,8 @@ def _without_source(memory: Memory, lines: list[str]) -> Iterator[str]:
         match = LINE.match(line)
         if match and (match["day"], match["speaker"], match["text"]) in sources.get(match["path"], ()):
             continue
-        topic = TOPIC.match(line)
-        if line.startswith("#") or (topic and topic["path"] in sources):
+        derived = TOPIC.match(line) or FEELING.match(line)
+        if line.startswith("#") or (derived and derived["path"] in sources):
             continue
         yield line
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memoryd.clock import Clock
+    from memoryd.day_moods import DayMoods
     from memoryd.identity import Tokenizer
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.manifests import Manifests
@@ -46,6 +47,7 @@ class _Inputs:
     life: Life
     settings: dict[str, str]
     tokenizer: Tokenizer
+    moods: DayMoods | None
     digest: str
 
 
@@ -60,6 +62,7 @@ class BootMemoryLoop:
         adopted: told of each identity that comes into force, in their order; must not fail.
         embedder: the id of the embedder whose vectors are looked at; empty while there is none.
         tokenizer: what counts the budget; the model's that serves, or an estimate.
+        moods: what reads how days were, once there is something that does.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class BootMemoryLoop:
         clock: Clock,
         embedder: Callable[[], str] = str,
         tokenizer: Callable[[], Tokenizer] = lambda: ESTIMATE,
+        moods: Callable[[], DayMoods | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._manifest = manifest
@@ -82,6 +86,7 @@ class BootMemoryLoop:
         self._budget = budget
         self._embedder = embedder
         self._tokenizer = tokenizer
+        self._moods = moods
         self._adopted = adopted
         self._clock = clock
         self._lock = threading.Lock()
@@ -216,6 +221,7 @@ class BootMemoryLoop:
                 budget=self._budget,
                 settings=inputs.settings,
                 tokenizer=inputs.tokenizer,
+                moods=inputs.moods.of(self._owners) if inputs.moods else (),
             )
             identity = self._ledger.identities.add(
                 digest=inputs.digest,
@@ -248,7 +254,7 @@ class BootMemoryLoop:
         """
         gists = LedgerGists(self._ledger, self._owners)
         gists.make_missing(told)
-        embedder, tokenizer = self._embedder(), self._tokenizer()
+        embedder, tokenizer, moods = self._embedder(), self._tokenizer(), self._moods()
         life = Life(
             gists,
             lambda passages: self._ledger.vectors.of_passages(embedder, passages),
@@ -260,12 +266,14 @@ class BootMemoryLoop:
             "tokenizer": tokenizer.name,
             "embedder": embedder,
             "origin": self._origin,
+            "moods": moods.id if moods else "",
         }
         return _Inputs(
             manifests=manifests,
             life=life,
             settings=settings,
             tokenizer=tokenizer,
+            moods=moods,
             digest=digest_of(manifests, life, settings),
         )
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from memoryd.boot_memory_loop import BootMemoryLoop
     from memoryd.config import Config
+    from memoryd.day_moods import DayMoods
     from memoryd.journal import Utterance
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.opening import Memory
@@ -271,6 +272,7 @@ class Daemon:
             clock=self.clock,
             embedder=lambda: self._memory.embedder.id if self._memory else "",
             tokenizer=ServingTokenizer(self.config),
+            moods=self._day_moods,
         )
         self._people = People(users=self.users, ledger=ledger, loop=loop, moved=self._moved, clock=self.clock)
         self._spawn("models", self._load_models)
@@ -299,17 +301,42 @@ class Daemon:
         if adopted is None:
             self._replay("boot")
         self._insist(memory.keeper.start)
-        if self._stopping.is_set():
-            return
+        if not self._stopping.is_set():
+            self._watch_over(memory, adopted)
+
+    def _watch_over(self, memory: Memory, adopted: IdentityRow | None) -> None:
+        """Starts what goes on by itself; replays what came into `memory/` meanwhile, and the days' moods with it."""
         memory.watcher.start()
         memory.schedule.start()
         memory.manifests.start()
         log.info("the memory is open")
+        # What was learned before is on disk, and the identity in force was made with it. The first time it takes
+        # the processors for a while, so that nothing waits for it.
+        learned = bool(adopted and adopted.made_of.get("settings", {}).get("moods"))
+        if learned:
+            self._learn_moods(memory)
         self._replay_after_first_scan(memory.watcher)
-        # Last: nothing waits for it, and the first time it takes the processors for a while.
-        if not self._stopping.is_set():
-            with suppress(EmbedderError):  # told to stop
-                memory.moods.learn(self._stopping)
+        if not learned and not self._stopping.is_set():
+            self._learn_moods(memory)
+            self._replay("boot")
+
+    def _day_moods(self) -> DayMoods | None:
+        """What reads how days were, once moods are learned."""
+        from memoryd.day_moods import DayMoods
+
+        memory = self._memory
+        if memory is None or memory.moods.reader is None:
+            return None
+        return DayMoods(
+            ledger=self.ledger,
+            reader=memory.moods.reader,
+            embedder=memory.embedder.id,
+            being=self.config.being.name,
+        )
+
+    def _learn_moods(self, memory: Memory) -> None:
+        with suppress(EmbedderError):  # told to stop
+            memory.moods.learn(self._stopping)
 
     def _insist(self, step: Callable[[], Result]) -> Result | None:
         """Takes a step of the boot, again where the ledger refuses: it is being seen to meanwhile.

@@ -85,6 +85,9 @@ class EmotionReader:
         kept_in: where the fit is kept for the next start, if anywhere.
         stopping: ends the learning soon, once it is set.
 
+    Attributes:
+        id: names the embedder, the lines and the settings.
+
     Raises:
         EmbedderError: it was ended.
     """
@@ -95,6 +98,7 @@ class EmotionReader:
         content = LINES.read_bytes()
         settings = f"{embedder.id} {NEARNESS} {LETTERS} {RIDGE} {LONGEST_PIECE} {LEAST_LINES}"
         digest = hashlib.sha256(settings.encode() + content).hexdigest()[:16]
+        self.id = digest
         file = kept_in and kept_in / f"emotions-{digest}.npz"
         fit = _kept(file)
         if fit is None:

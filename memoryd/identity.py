@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING
 from memoryd.korean import estimate_tokens, sentences
 from memoryd.life import choose
 from memoryd.manifests import MANIFESTS, head_of, room_fault
+from memoryd.mood import IN_KOREAN
 from memoryd.statements import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from memoryd.day_moods import DayMood
     from memoryd.ledger import TurnRow
     from memoryd.life import Kept, Life, Topic
     from memoryd.manifests import Manifests
 
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
 TOPICS = "topics"
+FEELING = "feeling"
 # Below the memories' heading, in their order: what stands under one heading.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "## 기억해 달라고 한 것 (asked to be kept)": (Kind.KEPT,),
@@ -33,6 +36,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "## 계획, 약속, 부탁 (plans, promises, requests)": (Kind.PLAN, Kind.PROMISE, Kind.REQUEST),
     "## 들은 말 (what was said)": (Kind.SAID,),
     "## 자주 나온 이야기 (what comes up again)": (TOPICS,),
+    "## 지난 며칠의 마음, 말에서 읽힌 대로 (how I have been feeling, as words read)": (FEELING,),
 }
 # Stands where an erasure has taken a line out of an identity.
 ERASED_LINE = "- (지워짐, erased)"
@@ -45,7 +49,7 @@ class Line:
     """A line of an identity, and where it comes from.
 
     Attributes:
-        kind: a `Kind`, or `topics`.
+        kind: a `Kind`, `topics` or `feeling`.
         text: the whole line.
         day: on which it was said; of a topic, when it was last spoken of.
         passage: id of the passage that it was said in.
@@ -121,24 +125,28 @@ def make_identity(
     budget: int,
     settings: dict[str, str],
     tokenizer: Tokenizer = ESTIMATE,
+    moods: Sequence[DayMood] = (),
 ) -> IdentityText:
     """Builds the identity.
 
     Args:
         budget: tokens for manifests and memories together. Manifests are never cut.
+        moods: how the last days read.
         settings: what else decides how it comes out, by name; part of the digest.
     """
     head = head_of(manifests)
     room = budget - tokenizer.count(f"{head}\n{MEMORIES_HEADING}\n")
     pool = life.pool()
-    topics = [_topic_line(topic) for topic in life.topics(pool)]
     lines: list[Line] = []
-    for line in topics:
-        cost = tokenizer.count(f"{line.text}\n")
-        # Statements are what an identity is for: topics take a tenth of the room.
-        if cost <= room / 10 + 1 - sum(tokenizer.count(f"{each.text}\n") for each in lines):
-            lines.append(line)
-    room -= sum(tokenizer.count(f"{each.text}\n") for each in lines)
+    for derived in ([_topic_line(each) for each in life.topics(pool)], [_mood_line(each) for each in moods]):
+        # Statements are what an identity is for: each of these takes a tenth of the room.
+        left = room / 10
+        for line in derived:
+            cost = tokenizer.count(f"{line.text}\n")
+            if cost <= left:
+                lines.append(line)
+                left -= cost
+    room -= sum(tokenizer.count(f"{line.text}\n") for line in lines)
     chosen = list(choose(life, pool, room, lambda kept: tokenizer.count(f"{_line(kept)}\n")))
     made = _text(head, [*lines, *_lines(life, chosen)])
     # The headings of sections, and that tokens of lines do not add up to those of their text.
@@ -286,6 +294,18 @@ def _topic_line(topic: Topic) -> Line:
         speaker=last.speaker,
         passage=last.passage,
         conversation_id=last.conversation_id,
+    )
+
+
+def _mood_line(mood: DayMood) -> Line:
+    turn, korean = mood.turn, IN_KOREAN[mood.emotion]
+    return Line(
+        kind=FEELING,
+        text=f"- {mood.day}: {korean} ({mood.emotion}) {mood.percent} %, 말 {mood.turns}번 ({turn.path})",
+        day=mood.day,
+        speaker=turn.speaker,
+        passage=turn.passage,
+        conversation_id=turn.conversation_id,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memoryd.gist import topic_numbers
-from memoryd.identity import MEMORIES_HEADING, TOPICS
+from memoryd.identity import FEELING, MEMORIES_HEADING, TOPICS
 from memoryd.life import replaces, values_of
 from memoryd.manifests import MANIFESTS, bodies_in
 from memoryd.statements import Kind
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from memoryd.ledger import IdentityRow
 
 # A line's kind, where it says what the being feels.
-FEELING = "feeling"
 # Words in common, and an amount that is another one now: so many say that two lines are about one matter.
 HINTS = 2
 # A line of a version from before its lines were kept beside the text.

@@ -109,6 +109,11 @@ class Moods:
         self._reader = EmotionReader(self._embedder, kept_in=self._kept_in, stopping=stopping)
         log.info("moods are read")
 
+    @property
+    def reader(self) -> EmotionReader | None:
+        """What reads emotions, once it has learned to."""
+        return self._reader
+
     def of(self, user: User) -> list[Mood]:
         """The being's mood, the user's and other people's, from turns that this user may see.
 
@@ -167,20 +172,31 @@ def moods(
     """
     fresh = 0.5 ** (ages / HALF_LIFE_S)
     own = np.array([turn.role == "assistant" and turn.speaker == being for turn in turns])
-    # Notes were written by nobody that a name is known of.
-    people = np.array([turn.role == "user" and turn.speaker != NOTE for turn in turns])
+    people = np.array([_is_persons(turn) for turn in turns])
     speakers = np.array([turn.speaker for turn in turns])
     names = dict.fromkeys([person, *speakers[people].tolist()])
     spoke = {name: people & (speakers == name) for name in list(names)[:MOST_PEOPLE]}
     found = []
     if own.any():
         last = turns[int(np.flatnonzero(own)[0])]
-        found.append(_mood(being, emotions, fresh * (own + CAUGHT * people), being=True, last=last.epoch))
+        weights = fresh * being_weights(turns, being)
+        found.append(_mood(being, emotions, weights, being=True, last=last.epoch))
     for name, theirs in spoke.items():
         if theirs.any():
             last = turns[int(np.flatnonzero(theirs)[0])]
             found.append(_mood(name, emotions, fresh * theirs, being=False, last=last.epoch))
     return found
+
+
+def being_weights(turns: Sequence[Spoken], being: str) -> NDArray[np.float64]:
+    """What each turn counts for the being's mood, whenever it was said, (n,)."""
+    own = np.array([turn.role == "assistant" and turn.speaker == being for turn in turns])
+    return own + CAUGHT * np.array([_is_persons(turn) for turn in turns])
+
+
+def _is_persons(turn: Spoken) -> bool:
+    """Notes were written by nobody that a name is known of."""
+    return turn.role == "user" and turn.speaker != NOTE
 
 
 def _mood(

@@ -31,12 +31,22 @@ class Stored(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """A turn with the vector of the passage that it stands in, (d,) float32; seconds since 1970."""
+    """A turn with the vector of the passage that it stands in, (d,) float32.
+
+    Attributes:
+        epoch: seconds since 1970.
+        time: the same where it was said, ISO 8601.
+        passage: that passage's id.
+    """
 
     epoch: float
+    time: str
     role: str
     speaker: str
     text: str
+    path: str
+    conversation_id: str
+    passage: str
     vector: NDArray[np.float32]
 
 
@@ -164,7 +174,8 @@ class VectorStore:
         marks = ", ".join("?" * len(owners))
         with self._database.read() as connection:
             rows = connection.execute(
-                f"""SELECT t.epoch, t.role, t.speaker, t.text, v.vector FROM turns t
+                f"""SELECT t.epoch, t.time, t.role, t.speaker, t.text, f.path, c.conversation_id, p.passage_id, v.vector
+                    FROM turns t JOIN conversations c ON c.id = t.conversation JOIN files f ON f.id = c.file
                     JOIN passages p ON p.id = (SELECT b.id FROM passages b WHERE b.conversation = t.conversation
                         AND b.first <= t.idx AND b.last >= t.idx AND b.owner IN ({marks})
                         ORDER BY b.first DESC, b.id DESC LIMIT 1)
@@ -172,12 +183,7 @@ class VectorStore:
                     WHERE t.epoch > ? ORDER BY t.epoch DESC, t.idx DESC LIMIT ?""",
                 [*owners, embedder, since, most],
             ).fetchall()
-        return [
-            Spoken(
-                row["epoch"], row["role"], row["speaker"], row["text"], np.frombuffer(row["vector"], "<f4")
-            )
-            for row in rows
-        ]
+        return [Spoken._make([*known, np.frombuffer(vector, "<f4")]) for *known, vector in rows]
 
     def cosines(self, embedder: str, rows: Sequence[int], query: NDArray[np.float32]) -> dict[int, float]:
         """Row number → cosine with a unit vector, (d,) float32, for those that have a vector; a part at a time."""

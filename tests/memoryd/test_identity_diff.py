@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memoryd.identity import MEMORIES_HEADING
-from memoryd.identity_diff import FEELING, difference
+from memoryd.identity import FEELING, MEMORIES_HEADING
+from memoryd.identity_diff import difference
 from memoryd.ledger import IdentityRow
 from memoryd.manifests import Manifests, head_of
 

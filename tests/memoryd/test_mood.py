@@ -32,7 +32,20 @@ GLAD = "합격했어!! 너무 신나서 춤췄어 ㅋㅋㅋ"
 
 def read(*said: tuple[str, str, str, float]) -> list[Mood]:
     """Moods of 에코 and 지훈 from (role, speaker, emotion, hours ago), newest first, each emotion for sure."""
-    turns = [Spoken(-ago * HOUR, role, who, "…", np.zeros(2, np.float32)) for role, who, _, ago in said]
+    turns = [
+        Spoken(
+            epoch=-ago * HOUR,
+            time="",
+            role=role,
+            speaker=who,
+            text="…",
+            path="",
+            conversation_id="",
+            passage="",
+            vector=np.zeros(2, np.float32),
+        )
+        for role, who, _, ago in said
+    ]
     emotions = np.eye(len(EMOTIONS), dtype=np.float32)[[EMOTIONS.index(each) for _, _, each, _ in said]]
     ages = np.array([ago * HOUR for *_, ago in said])
     return moods(turns, emotions, ages, being="에코", person="지훈")
