@@ -29,9 +29,12 @@ def test_a_changed_manifest_brings_a_replay_and_a_new_version_and_the_old_one_st
         first = client.replay()
         old = client.identity()
         manifest.write_text(before + "\n나는 약속을 적어 둔다.\n", encoding="utf-8")
-        shared.wait_until(lambda: client.identity().version > old.version, "the replay after the change")
-        new = client.identity()
-        (changed,) = [each for each in client.replays().replays if each.identity_version == new.version]
+        # A version is there a moment before its replay has ended.
+        shared.wait_until(
+            lambda: (client.replays().replays[0].identity_version or 0) > old.version,
+            "the replay of the change",
+        )
+        new, changed = client.identity(), client.replays().replays[0]
         kept = client.identity(old.version)
         difference = client.identity_diff()
         manifest.write_text(before, encoding="utf-8")
