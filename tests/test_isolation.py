@@ -303,7 +303,17 @@ class Prober:
         self._clean(response, sent=json.dumps(body))
 
     def _read(self) -> None:
-        paths = ("status", "identity", "identity/2", "identity/3", "replays", "nowhere")
+        paths = (
+            "status",
+            "identity",
+            "identities",
+            "identity/diff",
+            "identity/diff?from=2",
+            "identity/2",
+            "identity/3",
+            "replays",
+            "nowhere",
+        )
         path = self._luck.choice((*(f"/api/{each}" for each in paths), "/ready", "/health"))
         self._clean(self._client.get(path), sent="")
 
@@ -325,6 +335,7 @@ def test_two_thousand_calls_of_five_members_bring_back_nothing_of_another(house:
     with house.client(ORIGIN) as origin:
         newest = origin.get("/api/identity").json()["version"]
         versions = [origin.get(f"/api/identity/{version}").text for version in range(1, newest + 1)]
+        versions += [origin.get(f"/api/identity/diff{pair}").text for pair in ("", "?from=2")]
     known = set(WORD.findall(" ".join(versions)))
     assert {word[2] for word in known} == {"0"}
     assert mark(ORIGIN, 91) not in known
