@@ -174,6 +174,7 @@ def _open(config: Config, ledger: Ledger) -> Memory:
         manifest=config.paths.manifest,
         owners=users.identity_owners,
         origin=users.origin.id,
+        being=config.being.name,
         budget=config.replay.token_budget,
         adopted=lambda _identity: None,
         clock=clock,

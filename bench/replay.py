@@ -123,6 +123,7 @@ def _replay(ledger: Ledger, manifest: Path, *, anew: bool = False) -> tuple[floa
         manifest=manifest,
         owners=OWNERS,
         origin="origin",
+        being="에코",
         budget=BUDGET,
         adopted=lambda _identity: None,
         clock=SystemClock(),

@@ -60,7 +60,7 @@ class History:
 
     Attributes:
         said: its turns as they were said.
-        shown: ids of the passages that were read with them.
+        shown: ids of the passages, and names of other parts, that were read with them.
         left_out: how many of the conversation's turns at hand stand before it, for want of room.
     """
 

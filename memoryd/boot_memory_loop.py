@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from memoryd.emotions import reader_id
 from memoryd.errors import BadRequestError, MemorydError, NotFoundError, ReplayError
 from memoryd.gists import LedgerGists
 from memoryd.identity import ESTIMATE, digest_of, make_identity, without_marks
@@ -58,6 +59,7 @@ class BootMemoryLoop:
         manifest: the folder of the three files.
         owners: whose turns the identity is made of.
         origin: the origin's id.
+        being: the being's name.
         budget: of the identity, in tokens.
         adopted: told of each identity that comes into force, in their order; must not fail.
         embedder: the id of the embedder whose vectors are looked at; empty while there is none.
@@ -72,6 +74,7 @@ class BootMemoryLoop:
         manifest: Path,
         owners: Sequence[str],
         origin: str,
+        being: str,
         budget: int,
         adopted: Callable[[IdentityRow], None],
         clock: Clock,
@@ -83,6 +86,7 @@ class BootMemoryLoop:
         self._manifest = manifest
         self._owners = owners
         self._origin = origin
+        self._being = being
         self._budget = budget
         self._embedder = embedder
         self._tokenizer = tokenizer
@@ -197,7 +201,7 @@ class BootMemoryLoop:
                 tokens=inputs.tokenizer.count(text),
                 missing=old.missing,
                 created_at=self._clock.now(),
-                made_of={**old.made_of, "restores": version},
+                made_of={**old.made_of, "restores": version, "moods_read": True},
             )
             self._adopted(restored)
         log.info("identity %d is restored, as identity %d", version, restored.version)
@@ -214,6 +218,8 @@ class BootMemoryLoop:
         inputs = self._inputs(self._progress(row))
         identity = self._ledger.identities.latest()
         changed = identity is None or identity.digest != inputs.digest
+        # Made before anything had learned to read how days felt: the same inputs tell more now.
+        changed = changed or bool(inputs.moods and identity and not identity.made_of.get("moods_read", True))
         if identity is None or changed:
             made = make_identity(
                 inputs.manifests,
@@ -229,7 +235,7 @@ class BootMemoryLoop:
                 tokens=made.tokens,
                 missing=made.missing,
                 created_at=self._clock.now(),
-                made_of=made.made_of,
+                made_of=made.made_of | {"moods_read": inputs.moods is not None},
             )
             self._adopted(identity)
         warning = identity.made_of.get("warning") or None
@@ -266,7 +272,8 @@ class BootMemoryLoop:
             "tokenizer": tokenizer.name,
             "embedder": embedder,
             "origin": self._origin,
-            "moods": moods.id if moods else "",
+            "moods": reader_id(embedder),
+            "being": self._being,
         }
         return _Inputs(
             manifests=manifests,

@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -267,10 +266,11 @@ class Daemon:
             manifest=self.config.paths.manifest,
             owners=self.users.identity_owners,
             origin=self.users.origin.id,
+            being=self.config.being.name,
             budget=self.config.replay.token_budget,
             adopted=self._pin,
             clock=self.clock,
-            embedder=lambda: self._memory.embedder.id if self._memory else "",
+            embedder=lambda: self.memory.embedder.id,
             tokenizer=ServingTokenizer(self.config),
             moods=self._day_moods,
         )
@@ -312,7 +312,7 @@ class Daemon:
         log.info("the memory is open")
         # What was learned before is on disk, and the identity in force was made with it. The first time it takes
         # the processors for a while, so that nothing waits for it.
-        learned = bool(adopted and adopted.made_of.get("settings", {}).get("moods"))
+        learned = bool(adopted and adopted.made_of.get("moods_read"))
         if learned:
             self._learn_moods(memory)
         self._replay_after_first_scan(memory.watcher)
@@ -335,8 +335,12 @@ class Daemon:
         )
 
     def _learn_moods(self, memory: Memory) -> None:
-        with suppress(EmbedderError):  # told to stop
+        try:
             memory.moods.learn(self._stopping)
+        except EmbedderError:
+            log.info("moods are not read: the daemon was told to stop")
+        except Exception:  # an embedder raises whatever it likes, and nothing hangs on moods
+            log.exception("moods can't be read")
 
     def _insist(self, step: Callable[[], Result]) -> Result | None:
         """Takes a step of the boot, again where the ledger refuses: it is being seen to meanwhile.

@@ -5,7 +5,7 @@ newest turns of the owners ──passages' vectors──▶ emotions ──▶ e
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memoryd.ledger.vectors import Spoken
 
 DAYS = 7
-MOST_TURNS = 1000
+MOST_TURNS = 2000
 # An emotion with less of a day than this is not told: the day was calm.
 LEAST_SHARE = 0.2
 # Shares are told in tenths: vectors that were computed on another machine differ in their last digits.
@@ -59,21 +59,23 @@ class DayMoods:
         self._embedder = embedder
         self._being = being
 
-    @property
-    def id(self) -> str:
-        """Names what reads: another one reads otherwise."""
-        return self._reader.id
-
     def of(self, owners: Sequence[str]) -> list[DayMood]:
         """The last days on which somebody spoke, oldest first, without the calm ones."""
         turns = self._ledger.vectors.spoken(self._embedder, owners, -np.inf, MOST_TURNS)
-        days = [self._day(day, list(said)) for day, said in groupby(turns, key=lambda turn: turn.time[:10])][
-            :DAYS
-        ]
-        return [day for day in reversed(days) if day is not None]
+        days: dict[str, list[Spoken]] = defaultdict(list)
+        for turn in turns:
+            days[turn.time[:10]].append(turn)
+        if len(turns) == MOST_TURNS and len(days) > 1:
+            # Its earlier turns are not among these.
+            del days[min(days)]
+        read = [self._day(day, days[day]) for day in sorted(days)[-DAYS:]]
+        return [day for day in read if day is not None]
 
     def _day(self, day: str, said: Sequence[Spoken]) -> DayMood | None:
         weights = being_weights(said, self._being)
+        counted = int((weights > 0).sum())
+        if not counted:
+            return None
         emotions = self._reader.read(np.stack([turn.vector for turn in said]), [turn.text for turn in said])
         felt = weights[:, None] * emotions
         sums = felt.sum(axis=0)
@@ -86,6 +88,6 @@ class DayMoods:
             day=day,
             emotion=EMOTIONS[best],
             percent=round(share * 100 / STEP) * STEP,
-            turns=len(said),
+            turns=counted,
             turn=said[int(felt[:, best].argmax())],
         )

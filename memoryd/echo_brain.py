@@ -253,7 +253,7 @@ class EchoBrain:
             count=self._settings.passages,
             now=asked_at,
         )
-        identity, moods = self._held(generator), self._moods.of(question.user)
+        identity, moods = self._held(generator), self._moods.of(question.user, question.seen)
         told, prompt, first_token_ms, refused, saved = _Told(), None, 0.0, False, False
         try:
             with _speaking_plainly():
@@ -316,7 +316,7 @@ class EchoBrain:
         meant = {each.conversation_id for each in proposed}
         hits = tuple(hit for hit in found.hits if hit.passage.conversation_id in meant)
         yield Recalled(hits=hits, degraded=found.degraded)
-        text = proposal_in_words(what, proposed)
+        text = proposal_in_words(question.text, proposed)
         yield Token(text)
         identity, total_ms = self._identity(), (time.perf_counter() - begun) * 1000
         yield Answer(

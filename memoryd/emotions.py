@@ -85,9 +85,6 @@ class EmotionReader:
         kept_in: where the fit is kept for the next start, if anywhere.
         stopping: ends the learning soon, once it is set.
 
-    Attributes:
-        id: names the embedder, the lines and the settings.
-
     Raises:
         EmbedderError: it was ended.
     """
@@ -96,10 +93,7 @@ class EmotionReader:
         self, embedder: Embedder, *, kept_in: Path | None = None, stopping: threading.Event | None = None
     ) -> None:
         content = LINES.read_bytes()
-        settings = f"{embedder.id} {NEARNESS} {LETTERS} {RIDGE} {LONGEST_PIECE} {LEAST_LINES}"
-        digest = hashlib.sha256(settings.encode() + content).hexdigest()[:16]
-        self.id = digest
-        file = kept_in and kept_in / f"emotions-{digest}.npz"
+        file = kept_in and kept_in / f"emotions-{reader_id(embedder.id)}.npz"
         fit = _kept(file)
         if fit is None:
             emotions, texts = zip(*authored_lines(content.decode()), strict=True)
@@ -123,6 +117,12 @@ class EmotionReader:
             return _probabilities(near @ fit.meaning, fit.temperatures[0])
         scores = near @ fit.both + LETTERS * (_letters(texts, self._places, fit.rarity) @ fit.letters)
         return _probabilities(scores, fit.temperatures[1])
+
+
+def reader_id(embedder: str) -> str:
+    """Names what reads, known before it has learned: the embedder, the lines and the settings."""
+    settings = f"{embedder} {NEARNESS} {LETTERS} {RIDGE} {LONGEST_PIECE} {LEAST_LINES}"
+    return hashlib.sha256(settings.encode() + LINES.read_bytes()).hexdigest()[:16]
 
 
 def circumplex(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

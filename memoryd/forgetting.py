@@ -8,6 +8,7 @@ Nothing is erased here, and the request is not kept: it says what is to be forgo
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,9 @@ def proposals(hits: Sequence[Hit], user: User) -> tuple[Proposal, ...]:
     return tuple(found.values())[:MOST_PROPOSED]
 
 
-def in_words(what: str, proposed: Sequence[Proposal]) -> str:
-    """What the person is told, in the language that they asked in."""
-    korean = hangul_share(what) > 0
+def in_words(request: str, proposed: Sequence[Proposal]) -> str:
+    """What the person is told, in the language of their request."""
+    korean = hangul_share(request) > 0
     if not proposed:
         return (
             "그런 이야기를 찾지 못했어요. 아무것도 지우지 않았고, 이 부탁도 남기지 않았어요."
@@ -68,7 +69,7 @@ def in_words(what: str, proposed: Sequence[Proposal]) -> str:
             else "I found nothing of that. Nothing was erased, and this request is not kept."
         )
     lines = [
-        f"{number}. {each.day} ({each.path}) {_excerpt(each.text)}\n   memoryd erase {each.conversation_id}"
+        f"{number}. {each.day} ({each.path}) {_excerpt(each.text)}\n   memoryd erase {_as_argument(each)}"
         for number, each in enumerate(proposed, 1)
     ]
     head, tail = (
@@ -83,6 +84,12 @@ def in_words(what: str, proposed: Sequence[Proposal]) -> str:
         )
     )
     return "\n".join([head, *lines, tail])
+
+
+def _as_argument(proposal: Proposal) -> str:
+    """An id may be a file's name: for a shell it is one word, and no option."""
+    quoted = shlex.quote(proposal.conversation_id)
+    return f"-- {quoted}" if proposal.conversation_id.startswith("-") else quoted
 
 
 def _excerpt(text: str) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from memoryd.korean import HANGUL_RUN, latin_words, normalise
-from memoryd.statements import Kind, is_to_be_kept, kind_of, statements
+from memoryd.statements import Kind, is_to_be_kept, kept_statements, kind_of, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from memoryd.ledger import TurnRow
 
 # Part of a gist's key: another way of making them makes all of them anew.
-METHOD = 1
+METHOD = 2
 # Statements a conversation that are kept: so many, and one of so many beyond.
 FEWEST = 8
 ONE_OF = 8
@@ -54,8 +54,8 @@ NUMBERS = np.dtype(
 )
 # A statement says enough with so many different words.
 ENOUGH_WORDS = 10
-KIND_WEIGHT = {Kind.KEPT: 8.0, Kind.SAID: 1.0}
-OTHER_KIND_WEIGHT = 1.8
+# What is to be kept comes before all; what has a kind before what was only said.
+KEPT_WEIGHT, KIND_WEIGHT, SAID_WEIGHT = 100.0, 1.8, 1.0
 NUMBER = re.compile(r"\d")
 # Words that are about nothing.
 EMPTY = frozenset(
@@ -147,7 +147,8 @@ def make_gist(turns: Iterable[TurnRow], passage_of: Callable[[TurnRow], str]) ->
             # An assistant's words are not its memories.
             if turn.role == "user":
                 voices.add(turn.speaker)
-                said += [(line, turn) for line in statements(turn.text)]
+                lines = kept_statements if is_to_be_kept(turn.text) else statements
+                said += [(line, turn) for line in lines(turn.text)]
         kept += _most_telling(said, passage_of, alone=len(voices) == 1)
     return Gist(
         turns=count,
@@ -251,10 +252,12 @@ def _most_telling(
     for place, (line, turn) in enumerate(said):
         kind = Kind.KEPT if is_to_be_kept(turn.text) else kind_of(line)
         words = word_numbers(line)
-        weight = KIND_WEIGHT.get(kind, OTHER_KIND_WEIGHT) * min(1.0, len(words) / ENOUGH_WORDS)
+        weight = {Kind.KEPT: KEPT_WEIGHT, Kind.SAID: SAID_WEIGHT}.get(kind, KIND_WEIGHT)
+        weight *= max(1, min(len(words), ENOUGH_WORDS)) / ENOUGH_WORDS
         weighed.append((-weight * (1.25 if NUMBER.search(line) else 1.0), place, kind, words, line, turn))
     weighed.sort(key=lambda each: each[:2])
-    most = FEWEST + max(0, len(said) - FEWEST) // ONE_OF
+    asked = sum(kind is Kind.KEPT for _, _, kind, *_ in weighed)
+    most = asked + FEWEST + max(0, len(said) - asked - FEWEST) // ONE_OF
     kept = sorted(weighed[:most], key=lambda each: each[1])
     return [
         (

@@ -38,6 +38,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "## 자주 나온 이야기 (what comes up again)": (TOPICS,),
     "## 지난 며칠의 마음, 말에서 읽힌 대로 (how I have been feeling, as words read)": (FEELING,),
 }
+MOOD_LINE = re.compile(r"- (?P<day>\d{4}-\d\d-\d\d): \S+ \((?P<emotion>\w+)\) \d+ %")
 # Stands where an erasure has taken a line out of an identity.
 ERASED_LINE = "- (지워짐, erased)"
 # Part of the digest: another way of choosing makes another identity.
@@ -148,11 +149,11 @@ def make_identity(
                 left -= cost
     room -= sum(tokenizer.count(f"{line.text}\n") for line in lines)
     chosen = list(choose(life, pool, room, lambda kept: tokenizer.count(f"{_line(kept)}\n")))
-    made = _text(head, [*lines, *_lines(life, chosen)])
+    made = _text(head, [*lines, *_lines(chosen)])
     # The headings of sections, and that tokens of lines do not add up to those of their text.
     while chosen and tokenizer.count(made[0]) > budget:
         chosen.pop()
-        made = _text(head, [*lines, *_lines(life, chosen)])
+        made = _text(head, [*lines, *_lines(chosen)])
     text, told = made
     return IdentityText(
         text=text,
@@ -213,6 +214,7 @@ class Scrubber:
         kept: the lines of other conversations in the same files.
         paths: the files that held the conversation.
         known: every file that there is.
+        days: on which something of the conversation was said: how they felt was read from it too.
     """
 
     gone: frozenset[str]
@@ -220,6 +222,7 @@ class Scrubber:
     kept: frozenset[str]
     paths: frozenset[str]
     known: frozenset[str]
+    days: frozenset[str] = frozenset()
 
     def scrub(self, text: str) -> str:
         """The identity's text with a mark in place of each line that is the conversation's."""
@@ -231,6 +234,9 @@ class Scrubber:
         """A line of its files that is nobody else's, or its words under a file name that is no longer there."""
         if not line.startswith("- ") or line in self.kept:
             return False
+        mood = MOOD_LINE.match(line)
+        if mood and mood["day"] in self.days:
+            return True
         if line in self.gone or any(line.endswith(f" ({path})") for path in self.paths):
             return True
         places = (match.start() for match in re.finditer(r" \(", line))
@@ -240,13 +246,13 @@ class Scrubber:
 def without_files(text: str, paths: frozenset[str]) -> str:
     """An identity's text with a mark in place of each line that quotes one of these files.
 
-    A topic is counted over many files and names one of them: all topics go.
+    Topics and moods are counted over many files and name one of them: all of these go.
     """
     head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
-    lines, in_topics = [], False
+    lines, counted = [], False
     for line in memories.split("\n"):
-        in_topics = SECTIONS[line] == (TOPICS,) if line in SECTIONS else in_topics
-        told = line.startswith("- ") and (in_topics or _quotes(line, paths))
+        counted = SECTIONS[line] in {(TOPICS,), (FEELING,)} if line in SECTIONS else counted
+        told = line.startswith("- ") and (counted or _quotes(line, paths))
         lines.append(ERASED_LINE if told else line)
     return head + heading + "\n".join(lines)
 
@@ -255,12 +261,12 @@ def _quotes(line: str, paths: frozenset[str]) -> bool:
     return any(line[match.end() : -1] in paths for match in re.finditer(r" \(", line))
 
 
-def _lines(life: Life, chosen: Sequence[Kept]) -> Iterator[Line]:
+def _lines(chosen: Sequence[Kept]) -> Iterator[Line]:
     """The chosen statements as lines, oldest first."""
     for kept in sorted(chosen, key=lambda each: each.order):
         said = kept.statement
         yield Line(
-            kind=life.kind(said),
+            kind=kept.kind,
             text=_line(kept),
             day=said.day,
             speaker=said.speaker,
@@ -315,4 +321,5 @@ def _line(kept: Kept) -> str:
 
 
 def _spoken(day: str, speaker: str, text: str) -> str:
-    return f"- {day} {speaker}: {text}"
+    """A line without its place; a name that a file brings may hold anything, and a line is one line."""
+    return f"- {day} {' '.join(speaker.split())}: {text}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memoryd.gist import topic_numbers
-from memoryd.identity import FEELING, MEMORIES_HEADING, TOPICS
+from memoryd.identity import FEELING, MEMORIES_HEADING, MOOD_LINE, TOPICS
 from memoryd.life import replaces, values_of
 from memoryd.manifests import MANIFESTS, bodies_in
 from memoryd.statements import Kind
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from memoryd.ledger import IdentityRow
 
-# A line's kind, where it says what the being feels.
 # Words in common, and an amount that is another one now: so many say that two lines are about one matter.
 HINTS = 2
 # A line of a version from before its lines were kept beside the text.
@@ -137,6 +136,8 @@ def _taken_apart(
     said, _, path = text.rpartition(" (day")
     if kind == TOPICS:
         said = said.removeprefix("- ").rpartition(": 대화 ")[0]
+    if kind == FEELING and (mood := MOOD_LINE.match(text)):
+        said = mood[0].removeprefix("- ")
     return Told(
         kind=str(kind),
         day=day,
@@ -154,9 +155,13 @@ def _without(lines: Sequence[Told], others: Iterable[Told]) -> list[Told]:
 
 
 def _matter(line: Told) -> tuple[str, str, str]:
-    """What makes a line the same: a topic's last speaker is no part of it."""
-    apart = line.kind if line.kind in {TOPICS, FEELING} else ""
-    return apart, "" if line.kind == TOPICS else line.speaker, line.text
+    """What makes a line the same: of a topic its name, of a mood its day and its emotion."""
+    if line.kind == TOPICS:
+        return line.kind, "", line.text
+    if line.kind == FEELING:
+        mood = MOOD_LINE.match(f"- {line.text}")
+        return line.kind, line.day, mood["emotion"] if mood else line.text
+    return "", line.speaker, line.text
 
 
 def _replacement(line: Told, learned: Iterable[Told]) -> Told | None:

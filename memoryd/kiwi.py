@@ -48,8 +48,11 @@ class KiwiProcess:
         return child.pid if child else None
 
     def start(self) -> None:
-        """Has a child begin to load, where there is none; returns at once."""
-        self._running()
+        """Has a child begin to load, where there is none; returns at once. Where it can't, the first use says so."""
+        try:
+            self._running()
+        except OSError:
+            log.exception("Kiwi's process can't be started")
 
     def load(self) -> None:
         """Waits until the child has loaded.
@@ -94,7 +97,12 @@ class KiwiProcess:
             return f"Kiwi is not asked again yet about a text of {len(text)} characters that ended it twice."
         stops, fault = self._stops, ""
         for _ in range(TRIES):
-            child = self._running()
+            try:
+                child = self._running()
+            except OSError as error:
+                return (
+                    f"Kiwi's process can't be started: {error}. Free memory or processes; it is tried again."
+                )
             try:
                 return child.answer(text)
             except (EOFError, OSError) as error:

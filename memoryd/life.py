@@ -3,7 +3,7 @@
 gists ─▶ words counted ─▶ every statement weighed ─▶ the heaviest ─▶ what was said anew drops what was said before
                                                                           └─▶ cover within the budget ─▶ kept
 
-The gists are gone through twice, a file at a time, and of each statement only a number is held: a long life takes
+The gists are gone through twice, some files at a time, and of each statement only numbers are held: a long life takes
 the memory of a short one. Nothing hangs on the machine: words are counted, not vectors, sums are rounded, and every
 tie is broken by time and place.
 """
@@ -17,11 +17,12 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from memoryd.gist import KINDS, NUMBERS, WORDS, speaker_number, stem, topic_numbers
+from memoryd.owners import SHARED
 from memoryd.statements import DONE, Kind
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ VALUE = re.compile(r"(\d+(?:[.,:]\d+)*)\s?([a-zA-Z가-힣]*)")
 TOPICS = 12
 FEWEST_CONVERSATIONS = 3
 TOPIC_SHARE = 0.3
+# Added to a statement's length where it is weighed against its words: what its day, speaker and place take.
+PLACE_LENGTH = 40.0
 # How people call themselves in a transcript of their own.
 MYSELF = frozenset({"나", "저", "본인", "me", "i", "you", "user", "human"})
 
@@ -71,14 +74,26 @@ class Kept:
     """A statement that stays, and where it was said.
 
     Attributes:
+        kind: what it is here: what others than the origin lay down is a request.
         words: numbers of its words, ascending.
         weight: what its kind, speaker and day make of its words.
     """
 
     statement: Statement
     path: str
+    kind: Kind
     words: tuple[int, ...]
     weight: float
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        return self.statement.text
+
+    @property
+    def conversation_id(self) -> str:
+        """Where it was said."""
+        return self.statement.conversation_id
 
     @property
     def order(self) -> tuple[float, str, str, int, int]:
@@ -124,7 +139,7 @@ class Life:
     def __init__(self, gists: Gists, vectors: Vectors, *, origin: str) -> None:
         self._gists = gists
         self._vectors = vectors
-        self._origins = np.asarray([speaker_number(name) for name in {origin, *MYSELF}])
+        self._names = np.asarray([speaker_number(name) for name in {origin, *MYSELF}])
         self.turns = 0
         self._conversations = 0
         self._times = np.zeros(WORDS, np.int32)
@@ -135,7 +150,7 @@ class Life:
             for row in rows:
                 self.turns += row.turns
                 digest.update(f"{row.path}\0{row.digest}\n".encode(errors="surrogatepass"))
-            self._count(*_joined(rows))
+            self._count(_joined(rows))
         self.digest = digest.hexdigest()
         self._common = max(2.0, COMMON_SHARE * self._conversations)
 
@@ -163,17 +178,15 @@ class Life:
         ]
         return sorted(often, key=lambda topic: (-topic.conversations, topic.name))[:TOPICS]
 
-    def _count(
-        self, numbers: NDArray[Any], words: NDArray[np.int64], conversations: NDArray[np.int64]
-    ) -> None:
-        if not len(numbers):
+    def _count(self, part: _Part) -> None:
+        if not len(part.numbers):
             return
-        self._conversations += int(conversations[-1]) + 1
-        np.add.at(self._times, words, 1)
-        pairs = np.sort(np.repeat(conversations, numbers["words"]) * WORDS + words)
+        self._conversations += int(part.conversations[-1]) + 1
+        np.add.at(self._times, part.words, 1)
+        pairs = np.sort(np.repeat(part.conversations, part.numbers["words"]) * WORDS + part.words)
         np.add.at(self._spread, pairs[np.diff(pairs, prepend=-1) != 0] % WORDS, 1)
-        self._first = min(self._first, int(numbers["day"].min()))
-        self._last = max(self._last, int(numbers["day"].max()))
+        self._first = min(self._first, int(part.numbers["day"].min()))
+        self._last = max(self._last, int(part.numbers["day"].max()))
 
     def _word_weights(self, words: NDArray[Any]) -> NDArray[np.float64]:
         times, spread = self._times[words], np.maximum(self._spread[words], 1)
@@ -185,70 +198,115 @@ class Life:
 
         Of those that are not among the best so far, nothing is held.
         """
-        best: list[tuple[float, int, str, int, float, tuple[int, ...]]] = []
+        best: list[_Weighed] = []
         number = 0
         for rows in self._gists.numbers():
-            numbers, words, _ = _joined(rows)
-            if not len(numbers):
+            part = _joined(rows)
+            if not len(part.numbers):
                 continue
-            factors = self._factors(numbers)
-            ends = np.cumsum(numbers["words"], dtype=np.int64)
-            sums = np.concatenate([[0.0], np.cumsum(self._word_weights(words))])
-            worth = sums[ends] - sums[ends - numbers["words"]]
-            scores = (factors * worth / np.sqrt(numbers["length"] + 40.0)).round(6)
-            least = best[-1][0] if len(best) == POOL else 0.0
-            owner = np.repeat(np.arange(len(rows)), [len(row.numbers) // NUMBERS.itemsize for row in rows])
-            first = np.concatenate([[0], np.flatnonzero(np.diff(owner)) + 1])
-            begins = dict(zip(owner[first].tolist(), first.tolist(), strict=True))
+            kinds = self._kinds(part)
+            factors = self._factors(part, kinds)
+            ends = np.cumsum(part.numbers["words"], dtype=np.int64)
+            sums = np.concatenate([[0.0], np.cumsum(self._word_weights(part.words))])
+            worth = sums[ends] - sums[ends - part.numbers["words"]]
+            scores = (factors * worth / np.sqrt(part.numbers["length"] + PLACE_LENGTH)).round(6)
+            least = best[-1].score if len(best) == POOL else 0.0
             for place in np.flatnonzero(scores > least).tolist():
-                row, end = int(owner[place]), int(ends[place])
-                own = tuple(words[end - int(numbers["words"][place]) : end].tolist())
-                where = (rows[row].path, place - begins[row])
-                best.append((float(scores[place]), -number - place, *where, float(factors[place]), own))
-            number += len(numbers)
+                file, end = int(part.files[place]), int(ends[place])
+                best.append(
+                    _Weighed(
+                        score=float(scores[place]),
+                        number=-number - place,
+                        path=rows[file].path,
+                        place=place - int(np.searchsorted(part.files, file)),
+                        kind=KINDS[int(kinds[place])],
+                        weight=float(factors[place]),
+                        words=tuple(part.words[end - int(part.numbers["words"][place]) : end].tolist()),
+                    )
+                )
+            number += len(part.numbers)
             best = heapq.nlargest(POOL, best)
         return self._with_statements(best)
 
-    def _with_statements(
-        self, best: Sequence[tuple[float, int, str, int, float, tuple[int, ...]]]
-    ) -> list[Kept]:
-        told = self._gists.statements(sorted({path for _, _, path, *_ in best}))
+    def _with_statements(self, best: Sequence[_Weighed]) -> list[Kept]:
+        told = self._gists.statements(sorted({each.path for each in best}))
         kept = [
-            Kept(statement=told[path][place], path=path, words=words, weight=factor)
-            for _, _, path, place, factor, words in best
-            if path in told
+            Kept(
+                statement=told[each.path][each.place],
+                path=each.path,
+                kind=each.kind,
+                words=each.words,
+                weight=each.weight,
+            )
+            for each in best
+            # A file that changed meanwhile has other statements, or none; the next replay tells of it.
+            if each.place < len(told.get(each.path, ()))
         ]
         return sorted(kept, key=lambda each: each.order)
 
-    def _factors(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
+    def _origins(self, part: _Part) -> NDArray[np.bool_]:
+        """Whether the origin said each: under their id, as "me", or alone with the being in a file of their own."""
+        named: NDArray[np.bool_] = np.isin(part.numbers["speaker"], self._names)
+        return named | ((part.numbers["alone"] > 0) & part.own)
+
+    def _kinds(self, part: _Part) -> NDArray[np.int64]:
+        """Places in `KINDS`; what others than the origin lay down is a request."""
+        rules = part.numbers["kind"] == KINDS.index(Kind.RULE)
+        return np.where(rules & ~self._origins(part), KINDS.index(Kind.REQUEST), part.numbers["kind"])
+
+    def _factors(self, part: _Part, kinds: NDArray[np.int64]) -> NDArray[np.float64]:
         """What their kinds, speakers and days make of statements' words, (n,)."""
-        age = (numbers["day"] - self._first) / max(1, self._last - self._first)
+        age = (part.numbers["day"] - self._first) / max(1, self._last - self._first)
         recency = OLDEST_WEIGHT + (1 - OLDEST_WEIGHT) * age
-        origins = (numbers["alone"] > 0) | np.isin(numbers["speaker"], self._origins)
-        kinds = np.where(
-            ~origins & (numbers["kind"] == KINDS.index(Kind.RULE)), KINDS.index(Kind.REQUEST), numbers["kind"]
-        )
-        weights: NDArray[np.float64] = recency * KIND_WEIGHTS[kinds] * np.where(origins, ORIGIN_WEIGHT, 1.0)
+        voice = np.where(self._origins(part), ORIGIN_WEIGHT, 1.0)
+        weights: NDArray[np.float64] = recency * KIND_WEIGHTS[kinds] * voice
         return weights
 
-    def kind(self, statement: Statement) -> Kind:
-        """Its kind; what others than the origin lay down is a request."""
-        if statement.kind is not Kind.RULE or statement.alone:
-            return statement.kind
-        return Kind.RULE if speaker_number(statement.speaker) in self._origins else Kind.REQUEST
+
+class _Weighed(NamedTuple):
+    """A statement among the best, without its words yet; `number` breaks ties by place."""
+
+    score: float
+    number: int
+    path: str
+    place: int
+    kind: Kind
+    weight: float
+    words: tuple[int, ...]
 
 
-def _joined(
-    rows: Sequence[GistRow],
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """Files' statements as one: rows of `NUMBERS` (n,), all words, and the number of each one's conversation (n,)."""
+class _Part(NamedTuple):
+    """Statements of some files as one.
+
+    Attributes:
+        numbers: rows of `NUMBERS`, (n,).
+        words: of all of them, one after another.
+        files: the place of each one's file, (n,) ascending.
+        conversations: the number of each one's conversation, (n,) ascending.
+        own: whether its file is somebody's own, (n,).
+    """
+
+    numbers: NDArray[Any]
+    words: NDArray[np.int64]
+    files: NDArray[np.int64]
+    conversations: NDArray[np.int64]
+    own: NDArray[np.bool_]
+
+
+def _joined(rows: Sequence[GistRow]) -> _Part:
     numbers = np.frombuffer(b"".join(row.numbers for row in rows), NUMBERS)
     words = np.frombuffer(b"".join(row.words for row in rows), "<u4").astype(np.int64)
-    # In each file they are counted from 0 in their order: a new one begins where the number or the file changes.
     sizes = [len(row.numbers) // NUMBERS.itemsize for row in rows]
     files = np.repeat(np.arange(len(rows)), sizes)
+    # In each file they are counted from 0 in their order: a new one begins where the number or the file changes.
     begins = (np.diff(files) != 0) | (np.diff(numbers["conversation"].astype(np.int64)) != 0)
-    return numbers, words, np.concatenate([[0], np.cumsum(begins)]) if len(numbers) else files
+    return _Part(
+        numbers=numbers,
+        words=words,
+        files=files,
+        conversations=np.concatenate([[0], np.cumsum(begins)]) if len(numbers) else files,
+        own=np.repeat([row.owner != SHARED for row in rows], sizes),
+    )
 
 
 def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
@@ -266,8 +324,9 @@ def _that_hold(pool: list[Kept], vectors: NDArray[np.float32]) -> list[Kept]:
         row = near[older, older + 1 :]
         nearest = np.argsort(-row, kind="stable")[:NEIGHBOURS]
         for newer in (older + 1 + int(place) for place in nearest if row[place] >= SAME_MATTER):
-            pair = pool[older].statement, pool[newer].statement
-            if replaces(*pair, topics[older] & topics[newer], values[older], values[newer]):
+            if replaces(
+                pool[older], pool[newer], topics[older] & topics[newer], values[older], values[newer]
+            ):
                 replaced.add(older)
                 break
     return [kept for place, kept in enumerate(pool) if place not in replaced]

@@ -114,10 +114,13 @@ class Moods:
         """What reads emotions, once it has learned to."""
         return self._reader
 
-    def of(self, user: User) -> list[Mood]:
+    def of(self, user: User, owners: Sequence[str] | None = None) -> list[Mood]:
         """The being's mood, the user's and other people's, from turns that this user may see.
 
         None of who said nothing of late.
+
+        Args:
+            owners: whose turns are read, of those that the user sees; None for all of them.
 
         Raises:
             StoreError: the ledger can't be read.
@@ -129,7 +132,7 @@ class Moods:
         turns = [
             turn
             for turn in self._ledger.vectors.spoken(
-                self._embedder.id, user.owners, now - LOOK_BACK_S, MOST_TURNS
+                self._embedder.id, user.owners if owners is None else owners, now - LOOK_BACK_S, MOST_TURNS
             )
             if turn.epoch <= now and turn.text.strip()
         ]

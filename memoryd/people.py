@@ -65,15 +65,18 @@ class People:
         """
         files: list[str] = []
         # A replay that began before would write an identity that quotes them after.
-        with self._loop.held():
-            user, token = self._users.add(
-                name,
-                now=self._clock.now(),
-                returning=returning,
-                owned=lambda owners: files.extend(give_to_owners(self._ledger, owners)),
-            )
-        if files:
-            self._moved()
+        try:
+            with self._loop.held():
+                user, token = self._users.add(
+                    name,
+                    now=self._clock.now(),
+                    returning=returning,
+                    owned=lambda owners: files.extend(give_to_owners(self._ledger, owners)),
+                )
+        finally:
+            # Also where the disk refused the user after that: their files are not shared any more.
+            if files:
+                self._moved()
         return Added(user=user, token=token, files=tuple(files))
 
 

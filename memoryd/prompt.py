@@ -130,13 +130,13 @@ def make_prompt(
         ModelNotReadyError: the model is not loaded.
     """
     count_tokens = generator.count_tokens
-    taken = count_tokens(beside.own) if beside.own else 0
+    here = (user, conversation_id, generator.name)
+    history = at_hand.as_read(*here)
+    taken = count_tokens(beside.own) if beside.own and OWN_PART not in history.shown else 0
     packed = pack(hits, budget=max(0, room.memories - taken), count_tokens=count_tokens)
     cited = tuple(hit for hit in hits if hit in packed)
     identity_tokens = count_tokens(identity.text)
     left = generator.context_tokens - room.answer - TEMPLATE_TOKENS - identity_tokens
-    here = (user, conversation_id, generator.name)
-    history = at_hand.as_read(*here)
     parts = _parts(cited, beside, history)
     asked = _asked(user, question, parts)
     if sum(cost(each, count_tokens) for each in (*history.messages, asked.message())) > left:

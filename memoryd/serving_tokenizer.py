@@ -1,7 +1,7 @@
 """Counts an identity's tokens as the model does that serves it, without waiting for its weights.
 
-default model a file? ── no, or a damaged one ─▶ estimate
-          └── yes ─▶ its vocabulary alone (a second), loaded when there is something to count
+default model a file? ── no, or one that llama.cpp does not take ─▶ estimate
+          └── yes ─▶ its vocabulary alone (a second), loaded once to be sure and again when there is something to count
 """
 
 from __future__ import annotations
@@ -85,11 +85,12 @@ def _put_in_place(config: Config) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether llama.cpp can be given the file: on a damaged one it ends the process."""
+    """Whether llama.cpp takes the file's vocabulary; it is given no damaged file, on which it ends the process."""
     from llm.gguf import read_gguf
 
     try:
         read_gguf(path)
+        _Vocabulary(path).count("가")
     except ModelError as error:
         log.info("an identity's tokens are estimated: %s", error)
         return False

@@ -7,6 +7,7 @@ patterns a kind read most of what people write in chats. What none of them knows
 from __future__ import annotations
 
 import re
+import textwrap
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORTEST = 8
-LONGEST = 240
+LONGEST = 240  # characters
 
 
 class Kind(StrEnum):
@@ -117,6 +118,12 @@ def statements(text: str) -> Iterator[str]:
         line = " ".join(sentence.split())
         if SHORTEST <= len(line) <= LONGEST and not (QUESTION_END.search(line) or ASKS.search(line)):
             yield line
+
+
+def kept_statements(text: str) -> Iterator[str]:
+    """All of a turn that is to be kept: its sentences, whatever they are, a long one in lines of `LONGEST`."""
+    for sentence in sentences(text):
+        yield from textwrap.wrap(" ".join(sentence.split()), LONGEST)
 
 
 def is_to_be_kept(text: str) -> bool:

@@ -6,6 +6,7 @@ What the new one must say is computed here, by a replay over a copy of the ledge
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sqlite3
 import sys
@@ -14,13 +15,18 @@ import threading
 import time
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.daemon import DaemonError
+from bench.daemon import MODELS, DaemonError
 from bench.faults.truth import LEDGER, LedgerView, signatures
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.clock import SystemClock
+from memoryd.config import Config, Embedding, Paths
+from memoryd.day_moods import DayMoods
+from memoryd.embedder import open_embedder
+from memoryd.emotions import EmotionReader
 from memoryd.ledger import Ledger
 from memoryd_client import ClientError
 
@@ -93,6 +99,7 @@ class ReplayKills:
         self._wait_read()
         with self._victim.client() as client:
             client.replay()
+        self._wait_moods()
         # One that has as much to do as those that are killed.
         self._driver.fill(NEW_FILES)
         self._wait_read()
@@ -155,10 +162,17 @@ class ReplayKills:
                 manifest=self._victim.memory.parent / "manifest",
                 owners=("", settings["origin"]),
                 origin=settings["origin"],
+                being=settings["being"],
                 budget=int(settings["budget"]),
                 adopted=lambda _identity: None,
                 clock=SystemClock(),
                 embedder=lambda: settings["embedder"],
+                moods=lambda: DayMoods(
+                    ledger=ledger,
+                    reader=self._reader,
+                    embedder=settings["embedder"],
+                    being=settings["being"],
+                ),
             )
             loop.replay("bench")
             made = loop.identity()
@@ -166,6 +180,20 @@ class ReplayKills:
             ledger.close()
         assert made is not None
         return Version(made.version, made.digest, made.text, "")
+
+    @cached_property
+    def _reader(self) -> EmotionReader:
+        """What the daemon reads days with: what it has learned is on disk."""
+        embedder = open_embedder(Config(paths=Paths(models=MODELS), embedding=Embedding(device="cpu")))
+        return EmotionReader(embedder, kept_in=MODELS)
+
+    def _wait_moods(self) -> None:
+        """Until the daemon has learned to read how days felt, and its identity tells it."""
+        deadline = time.monotonic() + LIMIT_S
+        while not json.loads(versions(self._victim.state / LEDGER)[-1].made_of).get("moods_read"):
+            if time.monotonic() > deadline:
+                raise DaemonError(f"No moods are read after {LIMIT_S:g} s.\n{self._victim.log_tail()}")
+            threading.Event().wait(POLL_S)
 
     def _wait_for(self, expected: Version) -> None:
         """Until the daemon's own replay at its start has brought what it must say into force."""

@@ -32,6 +32,7 @@ class GistRow(NamedTuple):
     """What statements are weighed by, of one file: see `memoryd.gist.Stored`."""
 
     path: str
+    owner: str
     turns: int
     digest: str
     numbers: bytes
@@ -79,12 +80,18 @@ class GistStore:
         return str(row["passage_id"]) if row else ""
 
     def save(self, method: int, gists: Sequence[tuple[FileToRead, Sequence[object]]]) -> None:
-        """Keeps gists (`memoryd.gist.Stored`), in one commit, but for those of files that have changed meanwhile."""
+        """Keeps gists (`memoryd.gist.Stored`), in one commit, but for those of files that have changed meanwhile.
+
+        A file that was read anew has other conversations; one that an erasure has cut has fewer turns.
+        """
         with self._database.write() as connection:
             connection.executemany(
-                """INSERT OR REPLACE INTO gists SELECT ?, ?, ?, ?, ?, ?, ?
-                   WHERE ? = (SELECT max(id) FROM conversations WHERE file = ?)""",
-                [(file.id, method, *stored, file.last, file.id) for file, stored in gists],
+                """INSERT OR REPLACE INTO gists (file, method, turns, digest, numbers, words, body)
+                   SELECT f.id, ?, ?, ?, ?, ?, ? FROM files f WHERE f.id = ? AND f.path = ?
+                       AND (SELECT max(id) FROM conversations WHERE file = f.id) = ?
+                       AND (SELECT count(*) FROM turns t JOIN conversations c ON t.conversation = c.id
+                            WHERE c.file = f.id) = ?""",
+                [(method, *stored, file.id, file.path, file.last, stored[0]) for file, stored in gists],
             )
 
     def forget(self) -> None:
@@ -98,7 +105,8 @@ class GistStore:
         while True:
             with self._database.read() as connection:
                 rows = connection.execute(
-                    f"""SELECT f.path, g.turns, g.digest, g.numbers, g.words FROM files f JOIN gists g ON g.file = f.id
+                    f"""SELECT f.path, f.owner, g.turns, g.digest, g.numbers, g.words
+                        FROM files f JOIN gists g ON g.file = f.id
                         WHERE g.method = ? AND f.owner IN ({marks}) AND f.path > ? ORDER BY f.path LIMIT {CHUNK}""",
                     [method, *owners, after],
                 ).fetchall()

@@ -180,7 +180,7 @@ class VectorStore:
                         AND b.first <= t.idx AND b.last >= t.idx AND b.owner IN ({marks})
                         ORDER BY b.first DESC, b.id DESC LIMIT 1)
                     JOIN vectors v ON v.key = p.vector_key AND v.embedder = ?
-                    WHERE t.epoch > ? ORDER BY t.epoch DESC, t.idx DESC LIMIT ?""",
+                    WHERE t.epoch > ? ORDER BY t.epoch DESC, t.idx DESC, f.path, c.conversation_id LIMIT ?""",
                 [*owners, embedder, since, most],
             ).fetchall()
         return [Spoken._make([*known, np.frombuffer(vector, "<f4")]) for *known, vector in rows]

@@ -59,11 +59,12 @@ def turn(
 class GistsAtHand:
     """Gists by path, as the ledger would give them."""
 
-    def __init__(self, gists: Mapping[str, Gist]) -> None:
+    def __init__(self, gists: Mapping[str, Gist], owner: str = "") -> None:
+        self._owner = owner
         self._stored = {path: dumps(gists[path]) for path in sorted(gists)}
 
     def numbers(self) -> list[list[GistRow]]:
-        return [[GistRow(path, *stored[:-1])] for path, stored in self._stored.items()]
+        return [[GistRow(path, self._owner, *stored[:-1])] for path, stored in self._stored.items()]
 
     def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
         return {path: statements_of(self._stored[path].body) for path in paths}

@@ -43,6 +43,7 @@ def _loop(
         manifest=home.manifest,
         owners=owners,
         origin=origin,
+        being="에코",
         budget=500,
         adopted=adopted,
         clock=clock or FakeClock(),

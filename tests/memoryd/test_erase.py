@@ -84,6 +84,7 @@ class Desk:
             manifest=self.home.manifest,
             owners=("", "jihun", "sora"),
             origin="jihun",
+            being="에코",
             budget=500,
             adopted=self._pin,
             clock=self.clock,

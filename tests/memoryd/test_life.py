@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _life(
-    turns: Sequence[TurnRow], *, near: Sequence[Sequence[str]] = (), origin: str = "jihun", files: int = 1
+    turns: Sequence[TurnRow], *, near: Sequence[Sequence[str]] = (), files: int = 1, owner: str = ""
 ) -> Life:
     """A life whose statements are on one matter where `near` names words of theirs together."""
     parts: dict[str, list[TurnRow]] = {}
@@ -33,8 +33,8 @@ def _life(
             made[row, len(near) + row if matter is None else matter] = 1
         return made
 
-    gists = GistsAtHand({path: make_gist(each, lambda said: said.text) for path, each in parts.items()})
-    return Life(gists, vectors, origin=origin)
+    gists = {path: make_gist(each, lambda said: said.text) for path, each in parts.items()}
+    return Life(GistsAtHand(gists, owner), vectors, origin="jihun")
 
 
 def _texts(life: Life) -> list[str]:
@@ -78,7 +78,7 @@ def test_what_is_done_takes_the_promise_away() -> None:
 def test_rules_and_what_is_to_be_kept_stand_whatever_comes_later() -> None:
     life = _life(
         [
-            turn("절대 새벽에 알림 보내지 마.", day=10, conversation="a"),
+            turn("절대 새벽에 알림 보내지 마.", day=10, conversation="a", speaker="jihun"),
             turn("알림 시간이 아홉 시로 바뀌었어.", day=12, conversation="b"),
         ],
         near=[["알림"]],
@@ -102,10 +102,14 @@ def test_rules_are_the_origins_and_what_others_lay_down_is_a_request() -> None:
         for who in ("Jihun", "수민", "나")
     ]
     life = _life(turns)
-    kinds = {kept.statement.speaker: life.kind(kept.statement) for kept in life.pool()}
+    kinds = {kept.statement.speaker: kept.kind for kept in life.pool()}
     assert kinds == {"Jihun": Kind.RULE, "수민": Kind.REQUEST, "나": Kind.RULE}
-    alone = _life(turns[1:2])
-    assert [alone.kind(kept.statement) for kept in alone.pool()] == [Kind.RULE]
+
+
+def test_who_is_alone_with_the_being_is_the_origin_only_in_a_file_of_their_own() -> None:
+    turns = [turn("앞으로는 반드시 불을 끄고 나가.", speaker="지훈")]
+    assert [kept.kind for kept in _life(turns).pool()] == [Kind.REQUEST]
+    assert [kept.kind for kept in _life(turns, owner="jihun").pool()] == [Kind.RULE]
 
 
 def test_what_somebody_says_again_word_for_word_stands_once() -> None:

@@ -36,6 +36,7 @@ class Desk:
             manifest=home.manifest,
             owners=home.users.identity_owners,
             origin=home.users.origin.id,
+            being="에코",
             budget=500,
             adopted=lambda _: None,
             clock=clock,

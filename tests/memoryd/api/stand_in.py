@@ -90,6 +90,7 @@ class StandIn:
             manifest=paths.manifest,
             owners=self.users.identity_owners,
             origin=self.users.origin.id,
+            being=self.config.being.name,
             budget=500,
             adopted=self._pin,
             clock=self.clock,
