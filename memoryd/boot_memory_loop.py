@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from memoryd.clock import Clock
     from memoryd.day_moods import DayMoods
-    from memoryd.identity import Tokenizer
+    from memoryd.identity import IdentityText, Tokenizer
     from memoryd.ledger import IdentityRow, Ledger
     from memoryd.manifests import Manifests
 
@@ -185,7 +185,7 @@ class BootMemoryLoop:
                 raise BadRequestError(
                     f"Identity {version} tells what was {whose}'s own, who was the origin then; it stays as it is."
                 )
-            text = without_marks(old.text)
+            text, lines = self._still_told(old)
             if text == without_marks(latest.text):
                 same = "" if latest.version == version else f" as identity {latest.version}"
                 raise BadRequestError(f"What identity {version} tells is in force already{same}.")
@@ -201,11 +201,25 @@ class BootMemoryLoop:
                 tokens=inputs.tokenizer.count(text),
                 missing=old.missing,
                 created_at=self._clock.now(),
-                made_of={**old.made_of, "restores": version, "moods_read": True},
+                made_of={
+                    **old.made_of,
+                    "lines": lines,
+                    "settings": inputs.settings,
+                    "restores": version,
+                    "whole": True,
+                },
             )
             self._adopted(restored)
         log.info("identity %d is restored, as identity %d", version, restored.version)
         return restored
+
+    def _still_told(self, old: IdentityRow) -> tuple[str, list[dict[str, str]]]:
+        """A version's text and lines, but for those from conversations that are no longer the identity's to tell."""
+        lines = old.made_of.get("lines", [])
+        known = self._ledger.files.conversations_of(self._owners)
+        gone = {line["text"] for line in lines if line["conversation_id"] not in known}
+        text = "\n".join(line for line in old.text.split("\n") if line not in gone)
+        return without_marks(text), [line for line in lines if line["text"] not in gone]
 
     def _log_failure(self, row: ReplayRow) -> None:
         """Records a failed replay, unless the ledger itself is what failed."""
@@ -218,24 +232,18 @@ class BootMemoryLoop:
         inputs = self._inputs(self._progress(row))
         identity = self._ledger.identities.latest()
         changed = identity is None or identity.digest != inputs.digest
-        # Made before anything had learned to read how days felt: the same inputs tell more now.
-        changed = changed or bool(inputs.moods and identity and not identity.made_of.get("moods_read", True))
+        # One that was made before moods were learned, or while vectors were missing: the same inputs may tell more now.
+        if identity is not None and not changed and not identity.made_of.get("whole", True):
+            changed = self._made(inputs).text != identity.text
         if identity is None or changed:
-            made = make_identity(
-                inputs.manifests,
-                inputs.life,
-                budget=self._budget,
-                settings=inputs.settings,
-                tokenizer=inputs.tokenizer,
-                moods=inputs.moods.of(self._owners) if inputs.moods else (),
-            )
+            made = self._made(inputs)
             identity = self._ledger.identities.add(
                 digest=inputs.digest,
                 text=made.text,
                 tokens=made.tokens,
                 missing=made.missing,
                 created_at=self._clock.now(),
-                made_of=made.made_of | {"moods_read": inputs.moods is not None},
+                made_of=made.made_of | {"whole": inputs.moods is not None and inputs.life.whole},
             )
             self._adopted(identity)
         warning = identity.made_of.get("warning") or None
@@ -250,6 +258,16 @@ class BootMemoryLoop:
             identity_version=identity.version,
             digest=inputs.digest,
             warning=warning,
+        )
+
+    def _made(self, inputs: _Inputs) -> IdentityText:
+        return make_identity(
+            inputs.manifests,
+            inputs.life,
+            budget=self._budget,
+            settings=inputs.settings,
+            tokenizer=inputs.tokenizer,
+            moods=inputs.moods.of(self._owners) if inputs.moods else (),
         )
 
     def _inputs(self, told: Callable[[int, int, int], None] = lambda *_: None) -> _Inputs:

@@ -312,7 +312,7 @@ class Daemon:
         log.info("the memory is open")
         # What was learned before is on disk, and the identity in force was made with it. The first time it takes
         # the processors for a while, so that nothing waits for it.
-        learned = bool(adopted and adopted.made_of.get("moods_read"))
+        learned = bool(adopted and adopted.made_of.get("whole"))
         if learned:
             self._learn_moods(memory)
         self._replay_after_first_scan(memory.watcher)

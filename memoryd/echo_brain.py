@@ -240,7 +240,7 @@ class EchoBrain:
             TooSlowError: the question's deadline is over.
         """
         begun = time.perf_counter()
-        if what := what_to_forget(question.text):
+        if (what := what_to_forget(question.text)) is not None:
             yield from self._propose(question, what, begun)
             return
         asked_at, erasures = self._clock.now(), self._journal.erasures
@@ -309,10 +309,13 @@ class EchoBrain:
 
     def _propose(self, question: Question, what: str, begun: float) -> Iterator[Event]:
         """Answers a request to forget with what may be meant; nothing is erased, and nothing of it is kept."""
+        user = question.user
+        # Only what they may erase is sought: what is shared would crowd a member's own out.
+        owners = question.seen if user.is_origin else tuple({user.id} & set(question.seen))
         found = self._recall.memories(
-            what, owners=question.seen, count=self._settings.passages, now=self._clock.now()
+            what or question.text, owners=owners, count=self._settings.passages, now=self._clock.now()
         )
-        proposed = proposals(found.hits, question.user)
+        proposed = proposals(found.hits, user) if what else ()
         meant = {each.conversation_id for each in proposed}
         hits = tuple(hit for hit in found.hits if hit.passage.conversation_id in meant)
         yield Recalled(hits=hits, degraded=found.degraded)

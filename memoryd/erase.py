@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from memoryd.chroma import drop_collections
 from memoryd.cut_out import Action, carry_out, plan_cut
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
-from memoryd.identity import Scrubber, quotes_of
+from memoryd.identity import Scrubber, quoted_in, quotes_of
 from memoryd.index_keeper import begin_generation, remove_other_generations
 from memoryd.ingest import printable
 from memoryd.ledger import ErasureState, Signature
@@ -234,6 +234,9 @@ class Eraser:
             return
         origin = user.id == self._users.origin.id
         stored = self._ledger.files.conversation(conversation_id, None if origin else user.owners)
+        if stored is None and origin and self._ledger.identities.lines_of(conversation_id):
+            # Its files were deleted by hand, and identities quote it still.
+            return
         if stored is None:
             raise NotFoundError(
                 f'There is no conversation "{conversation_id}". A search names those that there are.'
@@ -317,6 +320,9 @@ def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: s
     )
     said = [turn.text for turn in stored.turns] if stored else []
     said += [turn.text for cut in cuts for turn in cut.turns]
+    if scope.owners is None:
+        # As it was when an identity was made of it: it may have been edited since.
+        said += [quoted_in(line) for line in ledger.identities.lines_of(conversation_id)]
     removed = [cut.path for cut in cuts if cut.action is Action.REMOVED]
     manifests = [("", text) for text in read_manifests(paths.manifest).texts.values()]
     sought = Sought(
@@ -406,6 +412,15 @@ def _scrubber(
     ledger: Ledger, conversation_id: str, cuts: Iterable[Cut], owners: Sequence[str] | None
 ) -> Scrubber:
     stored = ledger.files.conversation(conversation_id, owners)
+    if owners is not None:
+        # A member's own is in no identity; only what their files' names stand at can be of it.
+        return Scrubber(
+            gone=frozenset(),
+            spoken=frozenset(),
+            kept=frozenset(),
+            paths=frozenset(cut.path for cut in cuts),
+            known=frozenset(),
+        )
     gone: dict[str, str] = {}
     for path in stored.paths if stored else ():
         gone |= quotes_of(path, stored.turns if stored else ())

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from memoryd.recall import Hit
     from memoryd.users import User
 
-FORGET = re.compile(
-    r"\s*(?:잊어\s*(?:줘|주세요)|forget)\s*[:：]\s*(?P<what>.*\S)\s*$", re.IGNORECASE | re.DOTALL
-)
+FORGET = re.compile(r"(?:잊어\s?(?:줘|주세요|줄래)|forget)\s?[:：](?P<what>.*)", re.IGNORECASE | re.DOTALL)
+# Quotes and markup that people put around it, and characters that nobody sees.
+AROUND = " \t\r\n\u200b\u200c\u200d\u2060\ufeff\"'`*_“”‘’"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_PROPOSED = 3
 EXCERPT = 80
 
@@ -38,9 +39,9 @@ class Proposal:
 
 
 def what_to_forget(text: str) -> str | None:
-    """What is asked to be forgotten; None where the text asks something else."""
-    found = FORGET.match(text)
-    return found["what"] if found else None
+    """What is asked to be forgotten, "" where that is not said; None where the text asks something else."""
+    found = FORGET.match(text.strip(AROUND))
+    return found["what"].strip(AROUND) if found else None
 
 
 def proposals(hits: Sequence[Hit], user: User) -> tuple[Proposal, ...]:
@@ -87,7 +88,12 @@ def in_words(request: str, proposed: Sequence[Proposal]) -> str:
 
 
 def _as_argument(proposal: Proposal) -> str:
-    """An id may be a file's name: for a shell it is one word, and no option."""
+    """An id may be a file's name: for a shell it is one word, and no option.
+
+    One with control characters is not shown as it is: it might end the line for a shell.
+    """
+    if CONTROL.search(proposal.conversation_id):
+        return "(an id with control characters: see GET /api/files)"
     quoted = shlex.quote(proposal.conversation_id)
     return f"-- {quoted}" if proposal.conversation_id.startswith("-") else quoted
 

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.korean import estimate_tokens, sentences
+from memoryd.ledger.files import ERASED_LINE
 from memoryd.life import choose
 from memoryd.manifests import MANIFESTS, head_of, room_fault
 from memoryd.mood import IN_KOREAN
 from memoryd.statements import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from memoryd.day_moods import DayMood
     from memoryd.ledger import TurnRow
@@ -38,9 +39,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "## 자주 나온 이야기 (what comes up again)": (TOPICS,),
     "## 지난 며칠의 마음, 말에서 읽힌 대로 (how I have been feeling, as words read)": (FEELING,),
 }
+NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOOD_LINE = re.compile(r"- (?P<day>\d{4}-\d\d-\d\d): \S+ \((?P<emotion>\w+)\) \d+ %")
-# Stands where an erasure has taken a line out of an identity.
-ERASED_LINE = "- (지워짐, erased)"
 # Part of the digest: another way of choosing makes another identity.
 METHOD = 2
 
@@ -62,6 +62,7 @@ class Line:
     speaker: str
     passage: str
     conversation_id: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +195,12 @@ def without_marks(text: str) -> str:
     return head + heading + "\n".join(kept) + "\n" if kept else head.strip() + "\n"
 
 
+def quoted_in(line: Mapping[str, str]) -> str:
+    """What was said, of a line as it is kept beside an identity."""
+    text = line["text"].removesuffix(f" ({plain(line.get('path', ''))})")
+    return text.removeprefix(_spoken(line["day"], line["speaker"], "")).strip()
+
+
 def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
     """Every line that an identity can quote of these turns → the same without its path."""
     spoken = [
@@ -201,7 +208,7 @@ def quotes_of(path: str, turns: Iterable[TurnRow]) -> dict[str, str]:
         for turn in turns
         for sentence in sentences(turn.text)
     ]
-    return {f"{each} ({path})": each for each in spoken}
+    return {f"{each} ({plain(path)})": each for each in spoken}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +244,7 @@ class Scrubber:
         mood = MOOD_LINE.match(line)
         if mood and mood["day"] in self.days:
             return True
-        if line in self.gone or any(line.endswith(f" ({path})") for path in self.paths):
+        if line in self.gone or any(line.endswith(f" ({plain(path)})") for path in self.paths):
             return True
         places = (match.start() for match in re.finditer(r" \(", line))
         return any(line[:at] in self.spoken and line[at + 2 : -1] not in self.known for at in places)
@@ -258,7 +265,7 @@ def without_files(text: str, paths: frozenset[str]) -> str:
 
 
 def _quotes(line: str, paths: frozenset[str]) -> bool:
-    return any(line[match.end() : -1] in paths for match in re.finditer(r" \(", line))
+    return any(line[match.end() : -1] in map(plain, paths) for match in re.finditer(r" \(", line))
 
 
 def _lines(chosen: Sequence[Kept]) -> Iterator[Line]:
@@ -272,6 +279,7 @@ def _lines(chosen: Sequence[Kept]) -> Iterator[Line]:
             speaker=said.speaker,
             passage=said.passage,
             conversation_id=said.conversation_id,
+            path=kept.path,
         )
 
 
@@ -292,7 +300,7 @@ def _text(head: str, lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
 
 def _topic_line(topic: Topic) -> Line:
     last = topic.last.statement
-    text = f"- {topic.name}: 대화 {topic.conversations}번, 마지막 {last.day} ({topic.last.path})"
+    text = f"- {topic.name}: 대화 {topic.conversations}번, 마지막 {last.day} ({plain(topic.last.path)})"
     return Line(
         kind=TOPICS,
         text=text,
@@ -300,6 +308,7 @@ def _topic_line(topic: Topic) -> Line:
         speaker=last.speaker,
         passage=last.passage,
         conversation_id=last.conversation_id,
+        path=topic.last.path,
     )
 
 
@@ -307,19 +316,25 @@ def _mood_line(mood: DayMood) -> Line:
     turn, korean = mood.turn, IN_KOREAN[mood.emotion]
     return Line(
         kind=FEELING,
-        text=f"- {mood.day}: {korean} ({mood.emotion}) {mood.percent} %, 말 {mood.turns}번 ({turn.path})",
+        text=f"- {mood.day}: {korean} ({mood.emotion}) {mood.percent} %, 말 {mood.turns}번 ({plain(turn.path)})",
         day=mood.day,
         speaker=turn.speaker,
         passage=turn.passage,
         conversation_id=turn.conversation_id,
+        path=turn.path,
     )
 
 
 def _line(kept: Kept) -> str:
     said = kept.statement
-    return f"{_spoken(said.day, said.speaker, said.text)} ({kept.path})"
+    return f"{_spoken(said.day, said.speaker, said.text)} ({plain(kept.path)})"
 
 
 def _spoken(day: str, speaker: str, text: str) -> str:
-    """A line without its place; a name that a file brings may hold anything, and a line is one line."""
-    return f"- {day} {' '.join(speaker.split())}: {text}"
+    """A line without its place."""
+    return f"- {day} {plain(speaker)}: {plain(text)}"
+
+
+def plain(text: str) -> str:
+    """A text on one line: what a file brings as a name may hold line ends and control characters."""
+    return " ".join(NOT_PLAIN.sub(" ", text).split())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memoryd.gist import topic_numbers
-from memoryd.identity import FEELING, MEMORIES_HEADING, MOOD_LINE, TOPICS
+from memoryd.identity import FEELING, MEMORIES_HEADING, MOOD_LINE, TOPICS, plain
 from memoryd.life import replaces, values_of
 from memoryd.manifests import MANIFESTS, bodies_in
 from memoryd.statements import Kind
@@ -132,8 +132,13 @@ def _taken_apart(
     speaker: str,
     conversation_id: str = "",
     passage: str = "",  # noqa: ARG001  (a line as it is kept)
+    path: str = "",
 ) -> Told:
-    said, _, path = text.rpartition(" (day")
+    if path:
+        said = text.removesuffix(f" ({plain(path)})")
+    else:
+        said, _, where = text.rpartition(" (day")
+        path = f"day{where.removesuffix(')')}"
     if kind == TOPICS:
         said = said.removeprefix("- ").rpartition(": 대화 ")[0]
     if kind == FEELING and (mood := MOOD_LINE.match(text)):
@@ -143,7 +148,7 @@ def _taken_apart(
         day=day,
         speaker=speaker,
         text=said.removeprefix(f"- {day} {speaker}: "),
-        path=f"day{path.removesuffix(')')}",
+        path=path,
         conversation_id=conversation_id,
     )
 

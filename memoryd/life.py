@@ -91,6 +91,11 @@ class Kept:
         return self.statement.text
 
     @property
+    def speaker(self) -> str:
+        """Who said it."""
+        return self.statement.speaker
+
+    @property
     def conversation_id(self) -> str:
         """Where it was said."""
         return self.statement.conversation_id
@@ -134,6 +139,9 @@ class Life:
     Args:
         vectors: the unit vectors of passages by id, (n, d) float32; zeros for one that has none.
         origin: the origin's id, which may be the name of a speaker.
+
+    Attributes:
+        whole: False once statements or vectors were missing where they were looked for: a file was being read in.
     """
 
     def __init__(self, gists: Gists, vectors: Vectors, *, origin: str) -> None:
@@ -141,6 +149,7 @@ class Life:
         self._vectors = vectors
         self._names = np.asarray([speaker_number(name) for name in {origin, *MYSELF}])
         self.turns = 0
+        self.whole = True
         self._conversations = 0
         self._times = np.zeros(WORDS, np.int32)
         self._spread = np.zeros(WORDS, np.int32)
@@ -157,7 +166,10 @@ class Life:
     def pool(self) -> list[Kept]:
         """The heaviest statements of the life, oldest first, without those that a newer one replaces."""
         heaviest = self._heaviest()
-        return _that_hold(heaviest, self._vectors([kept.statement.passage for kept in heaviest]))
+        vectors = self._vectors([kept.statement.passage for kept in heaviest])
+        if not vectors.any(axis=1).all():
+            self.whole = False
+        return _that_hold(heaviest, vectors)
 
     def word_weights(self, words: Sequence[int]) -> dict[int, float]:
         """How telling words are: they recur over conversations, and are not in every one."""
@@ -230,6 +242,7 @@ class Life:
 
     def _with_statements(self, best: Sequence[_Weighed]) -> list[Kept]:
         told = self._gists.statements(sorted({each.path for each in best}))
+        self.whole = self.whole and all(each.place < len(told.get(each.path, ())) for each in best)
         kept = [
             Kept(
                 statement=told[each.path][each.place],
@@ -258,8 +271,15 @@ class Life:
         """What their kinds, speakers and days make of statements' words, (n,)."""
         age = (part.numbers["day"] - self._first) / max(1, self._last - self._first)
         recency = OLDEST_WEIGHT + (1 - OLDEST_WEIGHT) * age
-        voice = np.where(self._origins(part), ORIGIN_WEIGHT, 1.0)
-        weights: NDArray[np.float64] = recency * KIND_WEIGHTS[kinds] * voice
+        origins = self._origins(part)
+        voice = np.where(origins, ORIGIN_WEIGHT, 1.0)
+        # What others ask to be kept is kept before what they only say, and no more: a crowd does not push the rest out.
+        of_kind = np.where(
+            ~origins & (kinds == KINDS.index(Kind.KEPT)),
+            KIND_WEIGHTS[KINDS.index(Kind.PERSON)],
+            KIND_WEIGHTS[kinds],
+        )
+        weights: NDArray[np.float64] = recency * of_kind * voice
         return weights
 
 
@@ -346,6 +366,11 @@ class Said(Protocol):
         ...
 
     @property
+    def speaker(self) -> str:
+        """Who said it."""
+        ...
+
+    @property
     def conversation_id(self) -> str:
         """Where it was said."""
         ...
@@ -355,11 +380,17 @@ def replaces(older: Said, newer: Said, shared: frozenset[str], before: Values, n
     """Whether the newer of two statements on one matter says it otherwise, or that it is done."""
     if older.conversation_id == newer.conversation_id or older.kind in {Kind.KEPT, Kind.RULE}:
         return False
+    same_speaker = older.speaker == newer.speaker
+    if older.kind in {Kind.PERSON, Kind.TASTE} and not same_speaker:
+        # What one says of themselves, another's words do not change.
+        return False
     if older.kind in OPEN and DONE.search(newer.text):
         return True
     if newer.kind == Kind.CHANGE and (shared or (before and now)):
         return True
-    return any(unit in before and before[unit] != value for unit, value in now.items() if unit)
+    # Another amount of the same: somebody's own, and of a subject that both name.
+    others = {unit for unit, value in now.items() if unit and unit in before and before[unit] != value}
+    return bool(others) and same_speaker and bool(shared - others)
 
 
 def values_of(text: str) -> Values:

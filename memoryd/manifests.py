@@ -7,6 +7,7 @@ origin_id.txt           who its origin is
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -113,8 +114,9 @@ def room_fault(manifests: Manifests, budget: int, count: Callable[[str], int] = 
 def _read(file: Path) -> tuple[str | None, str]:
     """A manifest's text, or None, and what is wrong with it."""
     try:
-        with file.open("rb") as source:
-            data = source.read(MANIFEST_BYTES + 1)
+        # A pipe would be waited for.
+        with open(file, "rb", opener=_without_waiting) as source:
+            data = source.read(MANIFEST_BYTES + 1) or b""
     except FileNotFoundError:
         return None, f"is not there: write it as UTF-8 text into {file.parent}"
     except OSError as error:
@@ -128,6 +130,10 @@ def _read(file: Path) -> tuple[str | None, str]:
     if "\0" in text:
         return None, "is no text (it holds zero bytes) and is left out: save it as UTF-8 text"
     return text, "" if text else "is empty"
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _other_encoding(file: Path, data: bytes) -> str:

@@ -190,7 +190,7 @@ class ReplayKills:
     def _wait_moods(self) -> None:
         """Until the daemon has learned to read how days felt, and its identity tells it."""
         deadline = time.monotonic() + LIMIT_S
-        while not json.loads(versions(self._victim.state / LEDGER)[-1].made_of).get("moods_read"):
+        while not json.loads(versions(self._victim.state / LEDGER)[-1].made_of).get("whole"):
             if time.monotonic() > deadline:
                 raise DaemonError(f"No moods are read after {LIMIT_S:g} s.\n{self._victim.log_tail()}")
             threading.Event().wait(POLL_S)

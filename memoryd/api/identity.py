@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from memoryd.api.dependencies import DaemonOf, OriginOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import identity_view, replay_view
 from memoryd.errors import MemorydError, NotFoundError, NotReadyError
+from memoryd.ledger.files import ERASED_LINE
 from memoryd_client.models import (
     IdentityDiff,
     IdentityList,
@@ -41,7 +42,7 @@ def identity(daemon: DaemonOf, _user: UserOf) -> IdentityView:
 
 
 @router.get("/api/identities")
-def identities(daemon: DaemonOf, _user: UserOf) -> IdentityList:
+def identities(daemon: DaemonOf, _origin: OriginOf) -> IdentityList:
     """Every version, newest first."""
     rows = daemon.ledger.identities.all()
     return IdentityList(
@@ -53,7 +54,7 @@ def identities(daemon: DaemonOf, _user: UserOf) -> IdentityList:
 @router.get("/api/identity/diff")
 def identity_diff(
     daemon: DaemonOf,
-    _user: UserOf,
+    _origin: OriginOf,
     before: Annotated[int | None, Query(alias="from", ge=0, le=2**63 - 1)] = None,
     now: Annotated[int | None, Query(alias="to", ge=0, le=2**63 - 1)] = None,
 ) -> IdentityDiff:
@@ -72,16 +73,17 @@ def identity_diff(
 
 
 @router.get("/api/identity/{version}")
-def identity_version(version: Version, daemon: DaemonOf, _user: UserOf) -> IdentityView:
-    """One version; its text never changes."""
+def identity_version(version: Version, daemon: DaemonOf, user: UserOf) -> IdentityView:
+    """One version; its text never changes. An earlier one may tell what is a member's own now: it is the origin's."""
+    latest = daemon.loop.identity()
+    if latest is None or version != latest.version:
+        user.must_be_origin("read an identity that is not in force")
     return identity_view(_version(daemon, version), daemon)
 
 
 @router.post("/api/identity/{version}/restore")
 def restore(version: Version, daemon: DaemonOf, _origin: OriginOf) -> Restored:
     """Has what an earlier version told be in force again, as a new version."""
-    from memoryd.identity import ERASED_LINE
-
     # Without its embedder the digest would be of other inputs than the next replay's.
     _ = daemon.memory
     erased = _version(daemon, version).text.count(ERASED_LINE)

@@ -194,7 +194,9 @@ class ErasureStore:
             for path, target in targets.items():
                 _move_file(connection, path, target)
             vectors = _drop_unused_vectors(connection)
-            identities = scrub_identities(connection, scrubbed)
+            # A member's own is in no identity, and another's conversation may have the same id.
+            by_id = erasure.conversation_id if owners is None else None
+            identities = scrub_identities(connection, scrubbed, by_id)
             connection.execute(
                 "UPDATE erasures SET state = ?, conversation_id = NULL, turns = max(turns, ?) WHERE id = ?",
                 (ErasureState.CUT, turns, erasure.id),

@@ -21,6 +21,8 @@ TURN_COLUMNS = "c.conversation_id, t.idx, t.turn_id, t.role, t.speaker, t.time, 
 MARK_STALE = "UPDATE files SET size = -1, mtime_ns = 0"
 # The setting that remembers whose files are whose.
 OWNERS = "owners"
+# Stands where something was taken out of an identity.
+ERASED_LINE = "- (지워짐, erased)"
 TO_CHROMA = """
     INSERT INTO outbox (passage_id, owner) SELECT passage_id, owner FROM passages WHERE file = ? ORDER BY id
 """
@@ -191,6 +193,16 @@ class FileStore:
             turns=tuple(turn_row(row) for row in turns),
         )
 
+    def conversations_of(self, owners: Sequence[str]) -> frozenset[str]:
+        """The ids of all conversations of these owners."""
+        whose, values = whose_files(owners)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"SELECT c.conversation_id FROM conversations c JOIN files f ON c.file = f.id WHERE {whose}",
+                values,
+            )
+            return frozenset(row["conversation_id"] for row in rows)
+
     def totals(self, owners: Sequence[str] | None = None) -> Totals:
         """How much the ledger holds of these owners; of everybody without them, which is counted sooner."""
         whose, values = whose_files(owners)
@@ -256,13 +268,22 @@ class FileStore:
         return tuple(sorted(paths))
 
 
-def scrub_identities(connection: sqlite3.Connection, scrubbed: Callable[[str], str]) -> int:
-    """Cuts quotes out of every version; returns how many versions had any."""
-    changed = [
-        (text, _without_lines(row["made_of"], text), row["version"])
-        for row in connection.execute("SELECT version, text, made_of FROM identities").fetchall()
-        if (text := scrubbed(row["text"])) != row["text"]
-    ]
+def scrub_identities(
+    connection: sqlite3.Connection, scrubbed: Callable[[str], str], conversation_id: str | None = None
+) -> int:
+    """Cuts quotes out of every version; returns how many versions had any.
+
+    Args:
+        conversation_id: what is quoted of it goes too, whatever its words and its file's name were then.
+    """
+    changed = []
+    for row in connection.execute("SELECT version, text, made_of FROM identities").fetchall():
+        told = json.loads(row["made_of"]).get("lines", ())
+        gone = {line["text"] for line in told if line["conversation_id"] == conversation_id}
+        lines = [ERASED_LINE if line in gone else line for line in scrubbed(row["text"]).split("\n")]
+        text = "\n".join(lines)
+        if text != row["text"]:
+            changed.append((text, _without_lines(row["made_of"], text), row["version"]))
     connection.executemany("UPDATE identities SET text = ?, made_of = ? WHERE version = ?", changed)
     return len(changed)
 

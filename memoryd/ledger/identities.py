@@ -62,6 +62,16 @@ class IdentityStore:
             for row in rows
         ]
 
+    def lines_of(self, conversation_id: str) -> list[dict[str, str]]:
+        """The lines of all versions that come from a conversation, as they are kept beside the texts."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """SELECT DISTINCT l.value FROM identities, json_each(made_of, '$.lines') l
+                   WHERE l.value ->> '$.conversation_id' = ?""",
+                (conversation_id,),
+            )
+            return [json.loads(row["value"]) for row in rows]
+
     def add(
         self,
         *,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
@@ -271,7 +272,7 @@ def test_a_restored_version_is_a_new_one_of_the_same_words_and_is_adopted(home: 
     restored = loop.restore(1)
     old = home.ledger.identities.get(1) or pytest.fail("no identity")
     assert (restored.version, restored.text, restored.tokens) == (3, old.text, old.tokens)
-    assert restored.made_of == {**old.made_of, "restores": 1}
+    assert restored.made_of == {**old.made_of, "restores": 1, "whole": True}
     assert adopted[-1] == restored == loop.identity()
 
 
@@ -332,3 +333,43 @@ def test_every_version_keeps_the_digests_of_what_it_was_made_of(home: Home) -> N
         (1, 1, None),
     ]
     assert loop.running() is None
+
+
+def test_a_restored_version_tells_nothing_of_conversations_that_are_gone_or_anothers(home: Home) -> None:
+    loop = _restored(home)
+    home.ledger.files.remove("day0310/a.jsonl")
+    home.remember("day0312/c.jsonl", line("치과에 다녀왔다.", conversation="dentist"))
+    loop.replay("now")
+    assert "두부" not in loop.restore(2).text
+
+
+# What was missing.
+
+
+def test_an_identity_made_while_vectors_were_missing_is_made_anew_once_it_tells_more(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.remember("day0311/b.jsonl", line("두부가 갈색 고양이로 바뀌었어.", conversation="b"))
+    vectors = home.ledger.vectors
+    of_passages = vectors.of_passages
+    loop = _loop(home)
+    monkeypatch.setattr(vectors, "of_passages", lambda _, ids: of_passages("none", ids))
+    loop.replay("boot")
+    assert loop.replay("schedule").changed is False  # nothing has come that it could tell
+    monkeypatch.setattr(vectors, "of_passages", lambda _, ids: np.ones((len(ids), 1), np.float32))
+    row = loop.replay("schedule")
+    assert row.changed
+    assert "회색" not in (loop.identity() or pytest.fail("no identity")).text
+
+
+def test_a_files_gist_that_is_gone_between_two_looks_leaves_an_identity_that_is_made_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = _loop(home)
+    bodies = home.ledger.gists.bodies
+    monkeypatch.setattr(home.ledger.gists, "bodies", lambda _: {})
+    loop.replay("boot")
+    assert "두부" not in (loop.identity() or pytest.fail("no identity")).text
+    monkeypatch.setattr(home.ledger.gists, "bodies", bodies)
+    assert loop.replay("schedule").changed
+    assert "두부" in (loop.identity() or pytest.fail("no identity")).text

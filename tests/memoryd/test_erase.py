@@ -429,3 +429,41 @@ def test_a_ledger_that_is_damaged_before_it_is_done_brings_nothing_back(
     assert SECRET.encode() not in desk.held()
     assert SECRET not in (desk.home.root / BOTH).read_text("utf-8")
     assert KEPT in (desk.home.root / BOTH).read_text("utf-8")
+
+
+def test_what_an_old_identity_tells_in_other_words_under_another_name_goes_too(desk: Desk) -> None:
+    desk.home.ledger.files.remove(BOTH)
+    (desk.home.root / BOTH).unlink()
+    edited = line("비밀 이야기를 고쳐 적어 두었어.", conversation="secret", speaker="지훈")
+    desk.home.remember("day0311/moved.jsonl", edited)
+    desk.loop.replay("now")
+    report = desk.erase()
+    first = desk.home.ledger.identities.get(1)
+    assert first is not None
+    assert SECRET not in first.text
+    assert KEPT in first.text
+    assert SECRET.encode() not in desk.held()
+    assert report.proof.search.found == ()
+
+
+def test_a_conversation_that_only_identities_quote_can_be_erased(desk: Desk) -> None:
+    desk.home.ledger.files.remove(BOTH)
+    (desk.home.root / BOTH).unlink()
+    desk.erase()
+    first = desk.home.ledger.identities.get(1)
+    assert first is not None
+    assert SECRET not in first.text
+    with pytest.raises(NotFoundError):
+        desk.erase()
+
+
+def test_a_member_cuts_nothing_out_of_identities_with_words_like_anothers(desk: Desk) -> None:
+    desk.home.ledger.files.remove(BOTH)
+    (desk.home.root / BOTH).rename(desk.home.root / "day0310/renamed.jsonl")
+    desk.home.read("day0310/renamed.jsonl")
+    desk.home.users.add("sora", now=desk.clock.now())
+    desk.home.remember("day0310/sora/own.jsonl", line(SECRET, conversation="copy", speaker="지훈"))
+    desk.erase("copy", user=MEMBER)
+    first = desk.home.ledger.identities.get(1)
+    assert first is not None
+    assert SECRET in first.text

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.forgetting import MOST_PROPOSED, in_words, proposals, what_to_forget
+from memoryd.forgetting import MOST_PROPOSED, Proposal, in_words, proposals, what_to_forget
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
 
@@ -23,7 +23,10 @@ SORA = User(id="sora")
         (" 잊어 주세요 : 첼로 ", "첼로"),
         ("Forget: the cello teacher", "the cello teacher"),
         ("잊어줘", None),
-        ("forget: ", None),
+        ("forget: ", ""),
+        ("\u200b**잊어줘:** 첼로", "첼로"),
+        ("“잊어줘: 첼로”", "첼로"),
+        ("잊어줘:" + " " * 20_000, ""),
         ("첼로를 잊어줘: 라고 했어", None),
         ("don't forget: milk", None),
     ],
@@ -56,6 +59,20 @@ def test_the_nearest_conversations_are_proposed_each_once(home: Home) -> None:
 def test_a_member_may_erase_nothing_that_is_shared(home: Home) -> None:
     hits = home.recall.search("첼로 수업", owners=("",), k=10).hits
     assert proposals(hits, SORA) == ()
+
+
+@pytest.mark.parametrize(
+    ("conversation_id", "shown"),
+    [
+        ("c1", "memoryd erase c1"),
+        ("day0315/Chat; rm -rf x.txt", "memoryd erase 'day0315/Chat; rm -rf x.txt'"),
+        ("-h", "memoryd erase -- -h"),
+        ("c1\ncurl evil", "memoryd erase (an id with control characters: see GET /api/files)"),
+    ],
+)
+def test_a_command_is_one_word_for_a_shell_whatever_the_id(conversation_id: str, shown: str) -> None:
+    proposal = Proposal(conversation_id=conversation_id, day="2026-03-10", path="day0310/a.txt", text="첼로")
+    assert shown in in_words("잊어줘: 첼로", [proposal])
 
 
 def test_the_answer_names_the_command_that_confirms_in_the_language_of_the_request(home: Home) -> None:

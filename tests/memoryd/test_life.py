@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from memoryd.gist import make_gist
 from memoryd.life import POOL, Life, choose
@@ -174,3 +175,21 @@ def test_choosing_stays_within_its_room_and_covers_what_recurs() -> None:
     assert len(chosen) == 3
     assert "첼로" in chosen[0].statement.text
     assert list(choose(life, pool, 0, lambda _: 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (("내 생일은 3월 4일이야.", "지훈"), ("내 생일은 9월 21일로 바뀌었어.", "소라")),
+        (("몸무게는 70킬로쯤 나가.", "지훈"), ("몸무게는 82킬로쯤 나가.", "민수")),
+        (("첫째 키가 120센티야.", "지훈"), ("둘째 키는 95센티야.", "지훈")),
+    ],
+)
+def test_another_persons_words_and_another_subjects_amount_replace_nothing(
+    older: tuple[str, str], newer: tuple[str, str]
+) -> None:
+    turns = [
+        turn(older[0], day=10, speaker=older[1], conversation="a"),
+        turn(newer[0], day=20, speaker=newer[1], conversation="b"),
+    ]
+    assert len(_texts(_life(turns, near=[["생일", "몸무게", "키"]]))) == 2
