@@ -113,11 +113,13 @@ def replay(daemon: DaemonOf, origin: OriginOf, request: ReplayRequest | None = N
         except MemorydError:
             log.exception("the replay that was asked for failed")
 
+    # Before the replay's own moment: who waits for it looks for one that began no earlier than this.
+    asked_at = daemon.clock.now()
     threading.Thread(target=in_background, name="replay", daemon=True).start()
     return ReplayView(
         state="running",
         trigger="request",
-        started_at=daemon.clock.now(),
+        started_at=asked_at,
         seconds=0.0,
         turns=0,
         kept=0,
