@@ -427,6 +427,9 @@ def test_a_conversation_of_anothers_id_is_ones_own(house: House) -> None:
         seen = dami.get(f"/api/conversations/{key('준호', 70)}").json()
         assert seen["turns"][-1]["text"] == "이건 내 말이야."
         assert all(path.split("/")[1] == "dami" for path in seen["paths"])
+        # Another test asks as her, and must not find the id among what is hers.
+        assert dami.delete(f"/api/conversations/{key('준호', 70)}").status_code == 200
+        house.settle()
     assert theirs.read_bytes() == before
 
 
