@@ -1,7 +1,7 @@
 """Answers a question as the being: identity, the conversation, recalled passages, then the model.
 
-question ─▶ recall ─▶ [identity][conversation][memories][question] ─▶ model ─▶ answer
-                                                                        └─▶ journal ─▶ memory/ ─▶ watcher
+question ─▶ recall ─▶ [identity][conversation][own part][memories][mood][question] ─▶ model ─▶ answer
+                                                                                     └─▶ journal ─▶ memory/ ─▶ watcher
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 turns of the last two days ──passages' vectors──▶ emotions ──each weighs half as much every three hours──▶ mood
 
-Nothing of it is stored: what the ledger holds gives the same mood after a restart. Beside what was said stands a calm
+No state of it is stored: what the ledger holds gives the same mood after a restart. Beside what was said stands a calm
 that does not fade, so that a mood goes back to neutral as hours pass; that a mood is such a decaying sum of what
 happened is after Egges, Kshirsagar & Magnenat-Thalmann 2004, "Generic personality and emotion simulation for
 conversational agents". How a turn is read, and its sources: `memoryd.emotions`.

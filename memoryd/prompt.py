@@ -1,7 +1,7 @@
-"""What a model reads: the identity, the conversation, the memories for this question, the mood, the question.
+"""What a model reads: identity, conversation, the asker's own part, the memories for this question, mood, question.
 
-[identity][conversation][memories][mood][question]
- pinned    read before   new       new   new
+[identity][conversation][own part][memories][mood][question]
+ pinned    read before   once      new       new   new
 
 What stays the same comes first, so that its cells in the KV cache serve again: the identity every question, the
 conversation every question of its own.

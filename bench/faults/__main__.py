@@ -110,7 +110,7 @@ def run_replays(folder: Path, number: int, *, seed: int, files: int = REPLAYED_F
         driver = Driver(random.Random(seed + 1), victim.memory)  # noqa: S311  (dice, no secret)
         driver.fill(files)
         victim.give_models(enabled=False)
-        played = ReplayKills(victim, driver, random.Random(seed))  # noqa: S311
+        played = ReplayKills(victim, driver, random.Random(seed), embedder=EMBEDDER)  # noqa: S311
         played.open()
         while played.score.kills < number:
             played.kill()

@@ -23,7 +23,7 @@ from bench.daemon import MODELS, DaemonError
 from bench.faults.truth import LEDGER, LedgerView, signatures
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.clock import SystemClock
-from memoryd.config import Config, Embedding, Paths
+from memoryd.config import Config, Embedding
 from memoryd.day_moods import DayMoods
 from memoryd.embedder import open_embedder
 from memoryd.emotions import EmotionReader
@@ -83,9 +83,14 @@ class ReplayScore:
 
 
 class ReplayKills:
-    """Kills replays of one daemon and keeps the score."""
+    """Kills replays of one daemon and keeps the score.
 
-    def __init__(self, victim: Victim, driver: Driver, chance: random.Random) -> None:
+    Args:
+        embedder: the folder of the daemon's embedder.
+    """
+
+    def __init__(self, victim: Victim, driver: Driver, chance: random.Random, *, embedder: Path) -> None:
+        self._embedder = embedder
         self.score = ReplayScore()
         self._victim = victim
         self._driver = driver
@@ -184,8 +189,8 @@ class ReplayKills:
     @cached_property
     def _reader(self) -> EmotionReader:
         """What the daemon reads days with: what it has learned is on disk."""
-        embedder = open_embedder(Config(paths=Paths(models=MODELS), embedding=Embedding(device="cpu")))
-        return EmotionReader(embedder, kept_in=MODELS)
+        embedding = Embedding(model=str(self._embedder), device="cpu")
+        return EmotionReader(open_embedder(Config(embedding=embedding)), kept_in=MODELS)
 
     def _wait_moods(self) -> None:
         """Until the daemon has learned to read how days felt, and its identity tells it."""
