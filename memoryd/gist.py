@@ -17,7 +17,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -218,25 +218,26 @@ def dumps(gist: Gist) -> Stored:
     )
 
 
-def statements_of(body: str) -> list[Statement]:
-    """The statements of a gist as they were before `dumps`."""
-    return [
-        Statement(
-            kind=Kind(kind),
-            time=time,
-            epoch=epoch,
-            speaker=speaker,
-            alone=alone,
-            text=text,
-            conversation_id=conversation_id,
-            index=index,
-            place=place,
-            passage=passage,
-        )
-        for kind, time, epoch, speaker, alone, text, conversation_id, index, place, passage in json.loads(
-            body
-        )
-    ]
+def statements_of(body: str, places: Iterable[int]) -> dict[int, Statement]:
+    """Place → statement as it was before `dumps`, for those places that there are."""
+    lines = json.loads(body)
+    return {place: _statement(lines[place]) for place in places if place < len(lines)}
+
+
+def _statement(line: Sequence[Any]) -> Statement:
+    kind, time, epoch, speaker, alone, text, conversation_id, index, place, passage = line
+    return Statement(
+        kind=Kind(kind),
+        time=time,
+        epoch=epoch,
+        speaker=speaker,
+        alone=alone,
+        text=text,
+        conversation_id=conversation_id,
+        index=index,
+        place=place,
+        passage=passage,
+    )
 
 
 def speaker_number(speaker: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memoryd.gist import METHOD, dumps, make_gist, statements_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from memoryd.gist import Statement, Stored
     from memoryd.ledger import FileToRead, Ledger
@@ -54,6 +54,14 @@ class LedgerGists:
         """What statements are weighed by, some files at a time, by path."""
         return self._gists.all(self._owners, METHOD)
 
-    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
-        """Path → the statements of these files; one whose gist is gone meanwhile is left out."""
-        return {path: statements_of(body) for path, body in self._gists.bodies(paths).items()}
+    def statements(self, places: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], Statement]:
+        """(path, place in its gist) → statement; one that is gone meanwhile is left out.
+
+        Args:
+            places: path → those that are asked for.
+        """
+        return {
+            (path, place): statement
+            for path, body in self._gists.bodies(sorted(places)).items()
+            for place, statement in statements_of(body, places[path]).items()
+        }

@@ -26,7 +26,7 @@ from memoryd.owners import SHARED
 from memoryd.statements import DONE, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -128,8 +128,12 @@ class Gists(Protocol):
         """What statements are weighed by, some files at a time, by path."""
         ...
 
-    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
-        """Path → the statements of these files; one whose gist is gone meanwhile is left out."""
+    def statements(self, places: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], Statement]:
+        """(path, place in its gist) → statement; one that is gone meanwhile is left out.
+
+        Args:
+            places: path → those that are asked for.
+        """
         ...
 
 
@@ -222,8 +226,7 @@ class Life:
             sums = np.concatenate([[0.0], np.cumsum(self._word_weights(part.words))])
             worth = sums[ends] - sums[ends - part.numbers["words"]]
             scores = (factors * worth / np.sqrt(part.numbers["length"] + PLACE_LENGTH)).round(6)
-            least = best[-1].score if len(best) == POOL else 0.0
-            for place in np.flatnonzero(scores > least).tolist():
+            for place in _foremost(scores, best[-1].score if len(best) == POOL else 0.0):
                 file, end = int(part.files[place]), int(ends[place])
                 best.append(
                     _Weighed(
@@ -241,19 +244,22 @@ class Life:
         return self._with_statements(best)
 
     def _with_statements(self, best: Sequence[_Weighed]) -> list[Kept]:
-        told = self._gists.statements(sorted({each.path for each in best}))
-        self.whole = self.whole and all(each.place < len(told.get(each.path, ())) for each in best)
+        places: dict[str, list[int]] = defaultdict(list)
+        for each in best:
+            places[each.path].append(each.place)
+        told = self._gists.statements(places)
+        # A file that changed meanwhile has other statements, or none; the next replay tells of it.
+        self.whole = self.whole and len(told) == len(best)
         kept = [
             Kept(
-                statement=told[each.path][each.place],
+                statement=told[each.path, each.place],
                 path=each.path,
                 kind=each.kind,
                 words=each.words,
                 weight=each.weight,
             )
             for each in best
-            # A file that changed meanwhile has other statements, or none; the next replay tells of it.
-            if each.place < len(told.get(each.path, ()))
+            if (each.path, each.place) in told
         ]
         return sorted(kept, key=lambda each: each.order)
 
@@ -281,6 +287,14 @@ class Life:
         )
         weights: NDArray[np.float64] = recency * of_kind * voice
         return weights
+
+
+def _foremost(scores: NDArray[np.float64], least: float) -> list[int]:
+    """The places of the `POOL` highest scores above the least, ascending, with all that are as high as the last."""
+    if len(scores) > POOL:
+        last = np.partition(scores, -POOL)[-POOL]
+        return np.flatnonzero((scores > least) & (scores >= last)).tolist()
+    return np.flatnonzero(scores > least).tolist()
 
 
 class _Weighed(NamedTuple):

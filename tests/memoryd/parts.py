@@ -66,8 +66,12 @@ class GistsAtHand:
     def numbers(self) -> list[list[GistRow]]:
         return [[GistRow(path, self._owner, *stored[:-1])] for path, stored in self._stored.items()]
 
-    def statements(self, paths: Sequence[str]) -> dict[str, list[Statement]]:
-        return {path: statements_of(self._stored[path].body) for path in paths}
+    def statements(self, places: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], Statement]:
+        return {
+            (path, place): statement
+            for path in places
+            for place, statement in statements_of(self._stored[path].body, places[path]).items()
+        }
 
 
 def all_turns(ledger: Ledger, owners: Sequence[str]) -> list[TurnRow]:
