@@ -51,6 +51,11 @@ class _Inputs:
     moods: DayMoods | None
     digest: str
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was missing, once the identity is made."""
+        return self.moods is not None and self.life.whole
+
 
 class BootMemoryLoop:
     """Runs replays, one at a time.
@@ -235,6 +240,8 @@ class BootMemoryLoop:
         # One that was made before moods were learned, or while vectors were missing: the same inputs may tell more now.
         if identity is not None and not changed and not identity.made_of.get("whole", True):
             changed = self._made(inputs).text != identity.text
+            if not changed and inputs.whole:
+                self._ledger.identities.mark_whole(identity.version)
         if identity is None or changed:
             made = self._made(inputs)
             identity = self._ledger.identities.add(
@@ -243,7 +250,7 @@ class BootMemoryLoop:
                 tokens=made.tokens,
                 missing=made.missing,
                 created_at=self._clock.now(),
-                made_of=made.made_of | {"whole": inputs.moods is not None and inputs.life.whole},
+                made_of=made.made_of | {"whole": inputs.whole},
             )
             self._adopted(identity)
         warning = identity.made_of.get("warning") or None

@@ -92,6 +92,14 @@ class IdentityStore:
             ).fetchone()
             return _identity(row)
 
+    def mark_whole(self, version: int) -> None:
+        """Notes that a version tells all that there was to tell, though something was missing when it was made."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE identities SET made_of = json_set(made_of, '$.whole', json('true')) WHERE version = ?",
+                (version,),
+            )
+
     def log_replay(self, replay: ReplayRow) -> None:
         """Records a replay that has ended."""
         with self._database.write() as connection:

@@ -132,13 +132,17 @@ def hang(*events: Any, begun: bool = True) -> Act:
     """Some of an answer, then silence until the client goes away."""
 
     def act(connection: Connection) -> None:
-        if begun:
-            _begin(connection)
-        for event in events:
-            _send(connection, event)
         server = connection.server
-        server.hanging.set()
-        if connection.connection.recv(1) == b"":
+        try:
+            if begun:
+                _begin(connection)
+            for event in events:
+                _send(connection, event)
+            server.hanging.set()
+            gone = connection.connection.recv(1) == b""
+        except ConnectionError:  # it may go away between two events
+            gone = True
+        if gone:
             server.left.set()
         connection.close_connection = True
 

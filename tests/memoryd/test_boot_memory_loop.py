@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.day_moods import DayMoods
 from memoryd.errors import BadRequestError, NotFoundError, ReplayError, StoreError
 from memoryd.testing import FakeClock
 from tests.memoryd.parts import Home, line
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from memoryd.emotions import EmotionReader
     from memoryd.ledger import FileToRead, IdentityRow, ReplayRow
 
 LIMIT_S = 20.0
@@ -38,6 +40,7 @@ def _loop(
     owners: Sequence[str] = ("", "jihun"),
     origin: str = "jihun",
     adopted: Callable[[IdentityRow], None] = lambda _identity: None,
+    moods: DayMoods | None = None,
 ) -> BootMemoryLoop:
     return BootMemoryLoop(
         ledger=home.ledger,
@@ -47,6 +50,7 @@ def _loop(
         being="에코",
         budget=500,
         adopted=adopted,
+        moods=lambda: moods,
         clock=clock or FakeClock(),
     )
 
@@ -360,6 +364,21 @@ def test_an_identity_made_while_vectors_were_missing_is_made_anew_once_it_tells_
     row = loop.replay("schedule")
     assert row.changed
     assert "회색" not in (loop.identity() or pytest.fail("no identity")).text
+
+
+def test_an_identity_that_would_tell_no_more_is_whole_without_a_new_version(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = _loop(home)
+    loop.replay("boot")
+    moods = DayMoods(ledger=home.ledger, reader=cast("EmotionReader", None), embedder="none", being="에코")
+    vectors = home.ledger.vectors
+    monkeypatch.setattr(vectors, "of_passages", lambda _, ids: np.ones((len(ids), 1), np.float32))
+    row = _loop(home, moods=moods).replay("schedule")
+    assert (row.changed, row.identity_version) == (False, 1)
+    identity = loop.identity()
+    assert identity is not None
+    assert identity.made_of["whole"] is True
 
 
 def test_a_files_gist_that_is_gone_between_two_looks_leaves_an_identity_that_is_made_again(
