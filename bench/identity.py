@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bench.datasets import Memory
-    from memoryd_client.models import IdentityView
+    from memoryd_client.identity_models import IdentityView
 
 BUDGETS = "1500,2000,3000,5000,8000"
 LINE = re.compile(r"^- (?P<day>\d{4}-\d\d-\d\d) (?P<speaker>[^:]+): (?P<text>.+) \((?P<path>[^()]+)\)$")

@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,15 +92,15 @@ def _replays(state: Path) -> dict[str, object]:
     manifest.mkdir()
     (manifest / "echo_identity.txt").write_text("나는 에코다.", encoding="utf-8")
     ledger = Ledger(state)
-    full, first = _replay(ledger, manifest)
+    full, first = _replay(ledger, state)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    again_s, again = _replay(ledger, manifest, anew=True)
-    unchanged_s, _ = _replay(ledger, manifest)
+    again_s, again = _replay(ledger, state, anew=True)
+    unchanged_s, _ = _replay(ledger, state)
     files = len(ledger.files.known())
     new_day = _file(list(invented(NEW_DAY_TURNS, seed=1)), "day29991231/new.jsonl", timedelta(days=3650))
     _put(ledger, new_day, files)
-    day_s, after = _replay(ledger, manifest)
-    _, from_scratch = _replay(ledger, manifest, anew=True)
+    day_s, after = _replay(ledger, state)
+    _, from_scratch = _replay(ledger, state, anew=True)
     ledger.close()
     return {
         "seconds": round(full, 2),
@@ -113,14 +115,15 @@ def _replays(state: Path) -> dict[str, object]:
     }
 
 
-def _replay(ledger: Ledger, manifest: Path, *, anew: bool = False) -> tuple[float, str]:
+def _replay(ledger: Ledger, state: Path, *, anew: bool = False) -> tuple[float, str]:
     """Seconds, and the identity; `anew`: with nothing kept of the replays before."""
     if anew:
-        ledger.gists.forget()
+        with closing(sqlite3.connect(state / "ledger.sqlite3")) as connection, connection:
+            connection.execute("DELETE FROM gists")
         ledger.identities.add(digest="", text="", tokens=0, missing=(), created_at=SystemClock().now())
     loop = BootMemoryLoop(
         ledger=ledger,
-        manifest=manifest,
+        manifest=state / "manifest",
         owners=OWNERS,
         origin="origin",
         being="에코",

@@ -236,23 +236,24 @@ class BootMemoryLoop:
     def _run(self, row: ReplayRow) -> ReplayRow:
         inputs = self._inputs(self._progress(row))
         identity = self._ledger.identities.latest()
-        changed = identity is None or identity.digest != inputs.digest
-        # One that was made before moods were learned, or while vectors were missing: the same inputs may tell more now.
-        if identity is not None and not changed and not identity.made_of.get("whole", True):
-            changed = self._made(inputs).text != identity.text
-            if not changed and inputs.whole:
-                self._ledger.identities.mark_whole(identity.version)
-        if identity is None or changed:
+        same = identity is not None and identity.digest == inputs.digest
+        changed = False
+        # One that was made before moods were learned, or while vectors were missing, may tell more of the same now.
+        if identity is None or not same or not identity.made_of.get("whole", True):
             made = self._made(inputs)
-            identity = self._ledger.identities.add(
-                digest=inputs.digest,
-                text=made.text,
-                tokens=made.tokens,
-                missing=made.missing,
-                created_at=self._clock.now(),
-                made_of=made.made_of | {"whole": inputs.whole},
-            )
-            self._adopted(identity)
+            changed = identity is None or not same or made.text != identity.text
+            if identity is None or changed:
+                identity = self._ledger.identities.add(
+                    digest=inputs.digest,
+                    text=made.text,
+                    tokens=made.tokens,
+                    missing=made.missing,
+                    created_at=self._clock.now(),
+                    made_of=made.made_of | {"whole": inputs.whole},
+                )
+                self._adopted(identity)
+            elif inputs.whole:
+                self._ledger.identities.mark_whole(identity.version)
         warning = identity.made_of.get("warning") or None
         if warning:
             log.warning("replay: %s", warning)

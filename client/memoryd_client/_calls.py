@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
+from memoryd_client import identity_models as i
 from memoryd_client import models as m
 from memoryd_client._errors import (
     ConnectFailedError,
@@ -126,37 +127,37 @@ def erase_conversation(conversation_id: str) -> Call[m.Erased]:
     return Call(method="DELETE", path=_conversation_path(conversation_id), shape=m.Erased, patient=True)
 
 
-def identity(version: int | None) -> Call[m.IdentityView]:
+def identity(version: int | None) -> Call[i.IdentityView]:
     """`GET /api/identity[/{version}]`."""
     path = "/api/identity" if version is None else f"/api/identity/{version}"
-    return Call(method="GET", path=path, shape=m.IdentityView)
+    return Call(method="GET", path=path, shape=i.IdentityView)
 
 
-def identities() -> Call[m.IdentityList]:
+def identities() -> Call[i.IdentityList]:
     """`GET /api/identities`."""
-    return Call(method="GET", path="/api/identities", shape=m.IdentityList)
+    return Call(method="GET", path="/api/identities", shape=i.IdentityList)
 
 
-def identity_diff(before: int | None, now: int | None) -> Call[m.IdentityDiff]:
+def identity_diff(before: int | None, now: int | None) -> Call[i.IdentityDiff]:
     """`GET /api/identity/diff?from=&to=`."""
     params = {name: str(each) for name, each in (("from", before), ("to", now)) if each is not None}
-    return Call(method="GET", path="/api/identity/diff", shape=m.IdentityDiff, params=params)
+    return Call(method="GET", path="/api/identity/diff", shape=i.IdentityDiff, params=params)
 
 
-def restore_identity(version: int) -> Call[m.Restored]:
+def restore_identity(version: int) -> Call[i.Restored]:
     """`POST /api/identity/{version}/restore`."""
-    return Call(method="POST", path=f"/api/identity/{version}/restore", shape=m.Restored, patient=True)
+    return Call(method="POST", path=f"/api/identity/{version}/restore", shape=i.Restored, patient=True)
 
 
-def replay(*, wait: bool) -> Call[m.ReplayView]:
+def replay(*, wait: bool) -> Call[i.ReplayView]:
     """`POST /api/replay`."""
-    body = m.ReplayRequest(wait=wait)
-    return Call(method="POST", path="/api/replay", shape=m.ReplayView, body=body, patient=wait)
+    body = i.ReplayRequest(wait=wait)
+    return Call(method="POST", path="/api/replay", shape=i.ReplayView, body=body, patient=wait)
 
 
-def replays() -> Call[m.ReplayList]:
+def replays() -> Call[i.ReplayList]:
     """`GET /api/replays`."""
-    return Call(method="GET", path="/api/replays", shape=m.ReplayList)
+    return Call(method="GET", path="/api/replays", shape=i.ReplayList)
 
 
 def files(state: str | None) -> Call[m.FileList]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
+    from memoryd_client import identity_models as i
     from memoryd_client import models as m
 
 DEFAULT_URL = "http://127.0.0.1:7777"
@@ -176,27 +177,27 @@ class Client:
         """Takes a conversation out of its files and everything made of them, for good; proves it."""
         return self._send(calls.erase_conversation(conversation_id))
 
-    def identity(self, version: int | None = None) -> m.IdentityView:
+    def identity(self, version: int | None = None) -> i.IdentityView:
         """An identity version; the one in force without a number."""
         return self._send(calls.identity(version))
 
-    def identities(self) -> m.IdentityList:
+    def identities(self) -> i.IdentityList:
         """Every identity version without its text, newest first."""
         return self._send(calls.identities())
 
-    def identity_diff(self, before: int | None = None, now: int | None = None) -> m.IdentityDiff:
+    def identity_diff(self, before: int | None = None, now: int | None = None) -> i.IdentityDiff:
         """What makes version `now` (the newest) another one than `before` (the one before it)."""
         return self._send(calls.identity_diff(before, now))
 
-    def restore_identity(self, version: int) -> m.Restored:
+    def restore_identity(self, version: int) -> i.Restored:
         """Makes a new version that tells what an earlier one told."""
         return self._send(calls.restore_identity(version))
 
-    def replay(self, *, wait: bool = True) -> m.ReplayView:
+    def replay(self, *, wait: bool = True) -> i.ReplayView:
         """Replays the memory into an identity now; without `wait` it answers at once, `running`."""
         return self._send(calls.replay(wait=wait))
 
-    def replays(self) -> m.ReplayList:
+    def replays(self) -> i.ReplayList:
         """The replays so far, newest first."""
         return self._send(calls.replays())
 
@@ -378,27 +379,27 @@ class AsyncClient:
         """See `Client.erase_conversation`."""
         return await self._send(calls.erase_conversation(conversation_id))
 
-    async def identity(self, version: int | None = None) -> m.IdentityView:
+    async def identity(self, version: int | None = None) -> i.IdentityView:
         """See `Client.identity`."""
         return await self._send(calls.identity(version))
 
-    async def identities(self) -> m.IdentityList:
+    async def identities(self) -> i.IdentityList:
         """See `Client.identities`."""
         return await self._send(calls.identities())
 
-    async def identity_diff(self, before: int | None = None, now: int | None = None) -> m.IdentityDiff:
+    async def identity_diff(self, before: int | None = None, now: int | None = None) -> i.IdentityDiff:
         """See `Client.identity_diff`."""
         return await self._send(calls.identity_diff(before, now))
 
-    async def restore_identity(self, version: int) -> m.Restored:
+    async def restore_identity(self, version: int) -> i.Restored:
         """See `Client.restore_identity`."""
         return await self._send(calls.restore_identity(version))
 
-    async def replay(self, *, wait: bool = True) -> m.ReplayView:
+    async def replay(self, *, wait: bool = True) -> i.ReplayView:
         """See `Client.replay`."""
         return await self._send(calls.replay(wait=wait))
 
-    async def replays(self) -> m.ReplayList:
+    async def replays(self) -> i.ReplayList:
         """See `Client.replays`."""
         return await self._send(calls.replays())
 

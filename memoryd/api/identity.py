@@ -12,7 +12,7 @@ from memoryd.api.dependencies import DaemonOf, OriginOf, UserOf  # noqa: TC001  
 from memoryd.api.views import identity_view, replay_view
 from memoryd.errors import MemorydError, NotFoundError, NotReadyError
 from memoryd.ledger.files import ERASED_LINE
-from memoryd_client.models import (
+from memoryd_client.identity_models import (
     IdentityDiff,
     IdentityList,
     IdentitySummary,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memoryd_client.identity_models import IdentityView, ReplayView
 from memoryd_client.models import (
     Citation,
     Erased,
@@ -11,12 +12,10 @@ from memoryd_client.models import (
     ErasureProof,
     FileView,
     FoundFragments,
-    IdentityView,
     ModelView,
     MoodView,
     PartView,
     Ready,
-    ReplayView,
     SearchTimings,
     TurnRef,
     Why,

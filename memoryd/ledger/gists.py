@@ -94,11 +94,6 @@ class GistStore:
                 [(method, *stored, file.id, file.path, file.last, stored[0]) for file, stored in gists],
             )
 
-    def forget(self) -> None:
-        """Has every file's gist made anew by the next replay."""
-        with self._database.write() as connection:
-            connection.execute("DELETE FROM gists")
-
     def all(self, owners: Sequence[str], method: int) -> Iterator[list[GistRow]]:
         """Every gist of these owners by path, some at a time, without what the statements say."""
         after, marks = "", ", ".join("?" * len(owners))

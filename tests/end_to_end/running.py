@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from memoryd_client.models import Citation, Counts, FileView, IdentityView
+    from memoryd_client.identity_models import IdentityView
+    from memoryd_client.models import Citation, Counts, FileView
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sys.executable).parent

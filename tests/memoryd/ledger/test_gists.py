@@ -68,10 +68,3 @@ def test_statements_name_the_passage_that_covers_them(ledger: Ledger) -> None:
         places = {turn.text: ledger.gists.passage_of(file, turn) for turn in turns}
     assert len(set(places.values())) == len(places) == 2
     assert all(places.values())
-
-
-def test_forgotten_gists_are_all_made_anew(ledger: Ledger) -> None:
-    put(ledger, PATH, "one more word")
-    _fill(ledger)
-    ledger.gists.forget()
-    assert _fill(ledger) == [PATH]
