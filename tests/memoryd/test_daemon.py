@@ -100,7 +100,7 @@ def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goe
     until(lambda: daemon.ledger.files.totals().indexed == 1, PATIENCE_S)
     assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
     assert daemon.ledger.setting(PIPELINE) != "salvaged"
-    assert len(tries) == 2
+    assert len(tries) > 1  # how many depends on when the ledger is looked after
 
 
 def test_the_identity_in_force_is_pinned_in_every_model_at_the_start_and_after_a_replay(
