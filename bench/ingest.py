@@ -183,6 +183,7 @@ def _open(config: Config, ledger: Ledger) -> Memory:
         config,
         ledger=ledger,
         loop=loop,
+        digests=None,
         users=users,
         journal=Journal(config.paths.memory),
         generators={},

@@ -1,7 +1,7 @@
 """The replay: reads the manifests and every turn again, and writes a new identity where anything has changed.
 
 files without a gist ─▶ gists ─┐
-manifests ─────────────────────┴─▶ Life ─▶ digest as before? ── yes ─▶ identity stays
+manifests (day digests) ───────┴─▶ Life ─▶ digest as before? ── yes ─▶ identity stays
                                                  └── no ─▶ make_identity ─▶ version n + 1 ──adopted──▶ the models
 
 A full replay and one after a single new day are the same: the ledger keeps each file's gist until the file changes.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from memoryd.emotions import reader_id
 from memoryd.errors import BadRequestError, MemorydError, NotFoundError, ReplayError
 from memoryd.gists import LedgerGists
-from memoryd.identity import ESTIMATE, digest_of, make_identity, without_marks
+from memoryd.identity import DIGEST, ESTIMATE, digest_line, digest_of, make_identity, without_marks
 from memoryd.ledger import ReplayRow
 from memoryd.life import Life
 from memoryd.manifests import of_origin, read_manifests
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memoryd.clock import Clock
+    from memoryd.day_digests import DayDigest, DayDigests
     from memoryd.day_moods import DayMoods
     from memoryd.identity import IdentityText, Tokenizer
     from memoryd.ledger import IdentityRow, Ledger
@@ -49,6 +50,7 @@ class _Inputs:
     settings: dict[str, str]
     tokenizer: Tokenizer
     moods: DayMoods | None
+    digests: Sequence[DayDigest]
     digest: str
 
     @property
@@ -70,6 +72,8 @@ class BootMemoryLoop:
         embedder: the id of the embedder whose vectors are looked at; empty while there is none.
         tokenizer: what counts the budget; the model's that serves, or an estimate.
         moods: what reads how days were, once there is something that does.
+        digests: what a model says of the last days; None where the identity tells only what was said.
+        ended: called after each replay that did not fail; must not fail.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class BootMemoryLoop:
         embedder: Callable[[], str] = str,
         tokenizer: Callable[[], Tokenizer] = lambda: ESTIMATE,
         moods: Callable[[], DayMoods | None] = lambda: None,
+        digests: DayDigests | None = None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._manifest = manifest
@@ -96,6 +102,8 @@ class BootMemoryLoop:
         self._embedder = embedder
         self._tokenizer = tokenizer
         self._moods = moods
+        self._digests = digests
+        self._ended = ended
         self._adopted = adopted
         self._clock = clock
         self._lock = threading.Lock()
@@ -166,6 +174,7 @@ class BootMemoryLoop:
                 "" if row.changed else " unchanged",
                 row.seconds,
             )
+            self._ended()
             return row
 
     def restore(self, version: int) -> IdentityRow:
@@ -222,9 +231,17 @@ class BootMemoryLoop:
         """A version's text and lines, but for those from conversations that are no longer the identity's to tell."""
         lines = old.made_of.get("lines", [])
         known = self._ledger.files.conversations_of(self._owners)
-        gone = {line["text"] for line in lines if line["conversation_id"] not in known}
+        retold = {digest_line(each).text for each in self._known_digests()}
+        gone = {
+            line["text"]
+            for line in lines
+            if line["conversation_id"] not in known or (line["kind"] == DIGEST and line["text"] not in retold)
+        }
         text = "\n".join(line for line in old.text.split("\n") if line not in gone)
         return without_marks(text), [line for line in lines if line["text"] not in gone]
+
+    def _known_digests(self) -> list[DayDigest]:
+        return self._digests.known() if self._digests else []
 
     def _log_failure(self, row: ReplayRow) -> None:
         """Records a failed replay, unless the ledger itself is what failed."""
@@ -276,6 +293,7 @@ class BootMemoryLoop:
             settings=inputs.settings,
             tokenizer=inputs.tokenizer,
             moods=inputs.moods.of(self._owners) if inputs.moods else (),
+            digests=inputs.digests,
         )
 
     def _inputs(self, told: Callable[[int, int, int], None] = lambda *_: None) -> _Inputs:
@@ -301,13 +319,17 @@ class BootMemoryLoop:
             "moods": reader_id(embedder),
             "being": self._being,
         }
+        if self._digests:
+            settings["digests"] = "model"
+        digests = self._known_digests()
         return _Inputs(
             manifests=manifests,
             life=life,
             settings=settings,
             tokenizer=tokenizer,
             moods=moods,
-            digest=digest_of(manifests, life, settings),
+            digests=digests,
+            digest=digest_of(manifests, life, settings, digests),
         )
 
     def _progress(self, row: ReplayRow) -> Callable[[int, int, int], None]:

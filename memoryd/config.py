@@ -112,6 +112,7 @@ class Replay(Section):
     cron: str = DEFAULT_CRON
     timezone: str = ""
     token_budget: int = Field(default=2000, ge=100)
+    digests: Literal["extractive", "model"] = "extractive"
 
 
 class Llm(Section):

@@ -105,6 +105,8 @@ class Daemon:
         if memory is not None:
             memory.schedule.stop()
             memory.manifests.stop()
+            if memory.digests is not None:
+                memory.digests.stop()
             memory.watcher.stop()
             memory.keeper.stop()
         # Nobody reads any more; a start that still waits for it is over at once.
@@ -233,7 +235,7 @@ class Daemon:
         # Numpy, httpx and torch come in here, behind the open port.
         from memoryd.boot_memory_loop import BootMemoryLoop
         from memoryd.erase import finish_erasures
-        from memoryd.opening import open_memory
+        from memoryd.opening import day_digests, open_memory
         from memoryd.people import People, give_to_owners
         from memoryd.serving_tokenizer import ServingTokenizer
 
@@ -261,6 +263,7 @@ class Daemon:
         self._insist(lambda: give_to_owners(ledger, self.users.owners))
         self._owned.set()
         self._insist(finish)
+        digests = day_digests(self.config, ledger, self.users, self.clock)
         loop = self._loop = BootMemoryLoop(
             ledger=ledger,
             manifest=self.config.paths.manifest,
@@ -273,6 +276,8 @@ class Daemon:
             embedder=lambda: self.memory.embedder.id,
             tokenizer=ServingTokenizer(self.config),
             moods=self._day_moods,
+            digests=digests,
+            ended=self._replayed,
         )
         self._people = People(users=self.users, ledger=ledger, loop=loop, moved=self._moved, clock=self.clock)
         self._spawn("models", self._load_models)
@@ -284,6 +289,7 @@ class Daemon:
                     self.config,
                     ledger=ledger,
                     loop=loop,
+                    digests=digests,
                     users=self.users,
                     journal=self.journal,
                     generators=self.generators,
@@ -309,6 +315,8 @@ class Daemon:
         memory.watcher.start()
         memory.schedule.start()
         memory.manifests.start()
+        if memory.digests is not None:
+            memory.digests.start()
         log.info("the memory is open")
         # What was learned before is on disk, and the identity in force was made with it. The first time it takes
         # the processors for a while, so that nothing waits for it.
@@ -389,6 +397,11 @@ class Daemon:
         except Exception as error:  # the package that carries it raises whatever it likes
             log.exception("the built-in model can't be put in place")
             self._faults[BUNDLED] = f"it can't be put into {self.config.paths.models}: {error}"
+
+    def _replayed(self) -> None:
+        """A replay has ended, on any thread: days without a digest have one written."""
+        if self._memory is not None and self._memory.digests is not None:
+            self._memory.digests.wake()
 
     def _replay(self, trigger: str) -> None:
         try:

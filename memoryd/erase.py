@@ -434,6 +434,7 @@ def _scrubber(
         paths=frozenset(cut.path for cut in cuts),
         known=frozenset(ledger.files.known()),
         days=frozenset(turn.time.isoformat()[:10] for turn in stored.turns) if stored else frozenset(),
+        retold=True,
     )
 
 

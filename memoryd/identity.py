@@ -20,6 +20,7 @@ from memoryd.statements import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from memoryd.day_digests import DayDigest
     from memoryd.day_moods import DayMood
     from memoryd.ledger import TurnRow
     from memoryd.life import Kept, Life, Topic
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MEMORIES_HEADING = "# 내가 기억하는 것 (what I remember)"
 TOPICS = "topics"
 FEELING = "feeling"
+DIGEST = "digest"
 # Below the memories' heading, in their order: what stands under one heading.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "## 기억해 달라고 한 것 (asked to be kept)": (Kind.KEPT,),
@@ -38,8 +40,12 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "## 들은 말 (what was said)": (Kind.SAID,),
     "## 자주 나온 이야기 (what comes up again)": (TOPICS,),
     "## 지난 며칠의 마음, 말에서 읽힌 대로 (how I have been feeling, as words read)": (FEELING,),
+    "## 지난 며칠, 모델이 간추린 말 (the last days, as a model sums them up: its words, nobody's)": (DIGEST,),
 }
+# Of what is counted over many files, each takes this part of the room: statements are what an identity is for.
+SHARES = {TOPICS: 0.1, FEELING: 0.1, DIGEST: 0.2}
 NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+DIGEST_LINE = re.compile(r"- \d{4}-\d\d-\d\d, .+ \(말 \d+번")
 MOOD_LINE = re.compile(r"- (?P<day>\d{4}-\d\d-\d\d): \S+ \((?P<emotion>\w+)\) \d+ %")
 # Part of the digest: another way of choosing makes another identity.
 METHOD = 2
@@ -50,7 +56,7 @@ class Line:
     """A line of an identity, and where it comes from.
 
     Attributes:
-        kind: a `Kind`, `topics` or `feeling`.
+        kind: a `Kind`, `topics`, `feeling` or `digest`.
         text: the whole line.
         day: on which it was said; of a topic, when it was last spoken of.
         passage: id of the passage that it was said in.
@@ -111,12 +117,16 @@ class Tokenizer:
 ESTIMATE = Tokenizer(name="estimate", count=estimate_tokens)
 
 
-def digest_of(manifests: Manifests, life: Life, settings: dict[str, str]) -> str:
+def digest_of(
+    manifests: Manifests, life: Life, settings: dict[str, str], digests: Sequence[DayDigest] = ()
+) -> str:
     """SHA-256 of all that an identity is made of, hexadecimal: known before it is made."""
     digest = hashlib.sha256(f"{METHOD} {sorted(settings.items())}\n".encode())
     for name in MANIFESTS:
         digest.update(f"{name}\0{manifests.texts.get(name)}\0".encode())
     digest.update(life.digest.encode())
+    for each in digests:
+        digest.update(f"\0{digest_line(each).text}".encode())
     return digest.hexdigest()
 
 
@@ -128,21 +138,26 @@ def make_identity(
     settings: dict[str, str],
     tokenizer: Tokenizer = ESTIMATE,
     moods: Sequence[DayMood] = (),
+    digests: Sequence[DayDigest] = (),
 ) -> IdentityText:
     """Builds the identity.
 
     Args:
         budget: tokens for manifests and memories together. Manifests are never cut.
         moods: how the last days read.
+        digests: what a model says of them, the newest day first.
         settings: what else decides how it comes out, by name; part of the digest.
     """
     head = head_of(manifests)
     room = budget - tokenizer.count(f"{head}\n{MEMORIES_HEADING}\n")
     pool = life.pool()
     lines: list[Line] = []
-    for derived in ([_topic_line(each) for each in life.topics(pool)], [_mood_line(each) for each in moods]):
-        # Statements are what an identity is for: each of these takes a tenth of the room.
-        left = room / 10
+    for derived in (
+        [_topic_line(each) for each in life.topics(pool)],
+        [_mood_line(each) for each in moods],
+        [digest_line(each) for each in digests],
+    ):
+        left = room * SHARES[derived[0].kind] if derived else 0
         for line in derived:
             cost = tokenizer.count(f"{line.text}\n")
             if cost <= left:
@@ -158,7 +173,7 @@ def make_identity(
     text, told = made
     return IdentityText(
         text=text,
-        digest=digest_of(manifests, life, settings),
+        digest=digest_of(manifests, life, settings, digests),
         tokens=tokenizer.count(text),
         lines=told,
         turns=life.turns,
@@ -222,6 +237,7 @@ class Scrubber:
         paths: the files that held the conversation.
         known: every file that there is.
         days: on which something of the conversation was said: how they felt was read from it too.
+        retold: whether a model may have retold it, of whatever day.
     """
 
     gone: frozenset[str]
@@ -230,6 +246,7 @@ class Scrubber:
     paths: frozenset[str]
     known: frozenset[str]
     days: frozenset[str] = frozenset()
+    retold: bool = False
 
     def scrub(self, text: str) -> str:
         """The identity's text with a mark in place of each line that is the conversation's."""
@@ -242,7 +259,7 @@ class Scrubber:
         if not line.startswith("- ") or line in self.kept:
             return False
         mood = MOOD_LINE.match(line)
-        if mood and mood["day"] in self.days:
+        if (mood and mood["day"] in self.days) or (self.retold and DIGEST_LINE.match(line)):
             return True
         if line in self.gone or any(line.endswith(f" ({plain(path)})") for path in self.paths):
             return True
@@ -253,12 +270,12 @@ class Scrubber:
 def without_files(text: str, paths: frozenset[str]) -> str:
     """An identity's text with a mark in place of each line that quotes one of these files.
 
-    Topics and moods are counted over many files and name one of them: all of these go.
+    Topics, moods and digests are made of many files: all of these go.
     """
     head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
     lines, counted = [], False
     for line in memories.split("\n"):
-        counted = SECTIONS[line] in {(TOPICS,), (FEELING,)} if line in SECTIONS else counted
+        counted = SECTIONS[line][0] in SHARES if line in SECTIONS else counted
         told = line.startswith("- ") and (counted or _quotes(line, paths))
         lines.append(ERASED_LINE if told else line)
     return head + heading + "\n".join(lines)
@@ -291,6 +308,8 @@ def _text(head: str, lines: Sequence[Line]) -> tuple[str, tuple[Line, ...]]:
         section = [line for line in lines if line.kind in kinds]
         if Kind.PERSON in kinds:
             section.sort(key=lambda line: line.speaker)
+        if DIGEST in kinds:
+            section.sort(key=lambda line: line.day)
         if section:
             written += [heading] if told else [MEMORIES_HEADING, heading]
             written += [line.text for line in section]
@@ -322,6 +341,21 @@ def _mood_line(mood: DayMood) -> Line:
         passage=turn.passage,
         conversation_id=turn.conversation_id,
         path=turn.path,
+    )
+
+
+def digest_line(digest: DayDigest) -> Line:
+    """A day as a model sums it up; it names the model, and how much of the day that read."""
+    row, first = digest
+    read = f"말 {row.turns}번" if row.read == row.turns else f"말 {row.turns}번 중 {row.read}번"
+    return Line(
+        kind=DIGEST,
+        text=f"- {row.day}, {plain(row.model)} ({read}): {row.text}",
+        day=row.day,
+        speaker=row.model,
+        passage=first.passage,
+        conversation_id=first.conversation_id,
+        path=first.path,
     )
 
 

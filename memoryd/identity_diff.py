@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memoryd.gist import topic_numbers
-from memoryd.identity import FEELING, MEMORIES_HEADING, MOOD_LINE, TOPICS, plain
+from memoryd.identity import DIGEST, FEELING, MEMORIES_HEADING, MOOD_LINE, SHARES, TOPICS, plain
 from memoryd.life import replaces, values_of
 from memoryd.manifests import MANIFESTS, bodies_in
 from memoryd.statements import Kind
@@ -72,6 +72,7 @@ class Difference:
     Attributes:
         restores: the version whose text `now` was given, or None.
         no_longer_told: lines that left, and are true for all we know.
+        summed_up: days as a model sums them up, in its words.
     """
 
     before: int
@@ -84,6 +85,7 @@ class Difference:
     no_longer_feels: tuple[Told, ...]
     topics_come: tuple[str, ...]
     topics_gone: tuple[str, ...]
+    summed_up: tuple[Told, ...]
     manifests: tuple[ChangedManifest, ...]
     settings: tuple[ChangedSetting, ...]
 
@@ -92,8 +94,8 @@ def difference(before: IdentityRow, now: IdentityRow) -> Difference:
     """What makes one version another."""
     old, new = _told(before), _told(now)
     come, gone = _without(new, old), _without(old, new)
-    learned = [line for line in come if line.kind not in {TOPICS, FEELING}]
-    left = [line for line in gone if line.kind not in {TOPICS, FEELING}]
+    learned = [line for line in come if line.kind not in SHARES]
+    left = [line for line in gone if line.kind not in SHARES]
     replaced = {line: newer for line in left if (newer := _replacement(line, learned))}
     return Difference(
         before=before.version,
@@ -106,6 +108,7 @@ def difference(before: IdentityRow, now: IdentityRow) -> Difference:
         no_longer_feels=tuple(line for line in gone if line.kind == FEELING),
         topics_come=tuple(line.text for line in come if line.kind == TOPICS),
         topics_gone=tuple(line.text for line in gone if line.kind == TOPICS),
+        summed_up=tuple(line for line in come if line.kind == DIGEST),
         manifests=tuple(_manifests(before, now)),
         settings=tuple(_settings(before, now)),
     )
@@ -143,6 +146,8 @@ def _taken_apart(
         said = said.removeprefix("- ").rpartition(": 대화 ")[0]
     if kind == FEELING and (mood := MOOD_LINE.match(text)):
         said = mood[0].removeprefix("- ")
+    if kind == DIGEST:
+        said = text.partition("): ")[2]
     return Told(
         kind=str(kind),
         day=day,

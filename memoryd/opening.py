@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.date_words import spans as named_times
+from memoryd.day_digests import DayDigests
+from memoryd.digest_writer import DigestWriter
 from memoryd.echo_brain import BrainSettings, EchoBrain
 from memoryd.embedder import open_embedder
 from memoryd.erase import Eraser
@@ -18,6 +20,7 @@ from memoryd.file_events import NoEvents, WatchdogEvents
 from memoryd.index_keeper import IndexKeeper
 from memoryd.ingest import Ingest
 from memoryd.korean import WordSplitter
+from memoryd.language_models import local_models
 from memoryd.manifest_watch import ManifestWatch
 from memoryd.mood import Moods
 from memoryd.mounts import network_file_system
@@ -54,6 +57,7 @@ class Memory:
 
     Attributes:
         reading: held while a file is read in.
+        digests: what has a model write digests of days, where that is asked for.
     """
 
     embedder: Embedder
@@ -67,6 +71,7 @@ class Memory:
     eraser: Eraser
     moods: Moods
     reading: AbstractContextManager[object]
+    digests: DigestWriter | None
 
 
 def open_memory(
@@ -74,6 +79,7 @@ def open_memory(
     *,
     ledger: Ledger,
     loop: BootMemoryLoop,
+    digests: DayDigests | None,
     users: Users,
     journal: Journal,
     generators: Mapping[str, Generator],
@@ -169,7 +175,26 @@ def open_memory(
         eraser=eraser,
         moods=moods,
         reading=reading,
+        digests=_digest_writer(config, digests, loop, generators) if digests else None,
     )
+
+
+def day_digests(config: Config, ledger: Ledger, users: Users, clock: Clock) -> DayDigests | None:
+    """What a model says of the last days, where the configuration has one write it."""
+    if config.replay.digests != "model":
+        return None
+    return DayDigests(
+        ledger=ledger, owners=users.identity_owners, clock=clock, timezone=config.replay.timezone
+    )
+
+
+def _digest_writer(
+    config: Config, digests: DayDigests, loop: BootMemoryLoop, generators: Mapping[str, Generator]
+) -> DigestWriter:
+    """The default model writes, or another one whose file is here: words leave the machine only where asked."""
+    names = dict.fromkeys([config.llm.default, *local_models(config)])
+    models = [generators[name] for name in names if name in generators]
+    return DigestWriter(digests=digests, loop=loop, models=models)
 
 
 def _load(config: Config, words: WordSplitter) -> Embedder:

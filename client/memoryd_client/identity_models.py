@@ -59,7 +59,7 @@ class Restored(Wire):
 
 
 class ToldLine(Wire):
-    """A line of an identity: what somebody said, and where. `kind` is a statement's kind, or `topics`, or `feeling`."""
+    """A line of an identity: what somebody said, and where. `kind` is a statement's, `topics`, `feeling`, `digest`."""
 
     kind: str
     day: str
@@ -98,6 +98,7 @@ class IdentityDiff(Wire):
     Attributes:
         restores: the version whose text `now` was given, or None.
         no_longer_told: lines that left, and are true for all that is known: they made room.
+        summed_up: days as a model sums them up, in its words (`replay.digests = "model"`).
     """
 
     before: int
@@ -110,6 +111,7 @@ class IdentityDiff(Wire):
     no_longer_feels: list[ToldLine]
     topics_come: list[str]
     topics_gone: list[str]
+    summed_up: list[ToldLine] = Field(default_factory=list)
     manifests: list[ChangedManifest]
     settings: list[ChangedSetting]
 

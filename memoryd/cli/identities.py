@@ -223,6 +223,7 @@ def show_diff(page: render.Page, seen: IdentityDiff) -> None:
     )
     _section(page, "느끼는 것 (feels)", map(_said, seen.feels), style="green")
     _section(page, "더는 느끼지 않는 것 (no longer feels)", map(_said, seen.no_longer_feels))
+    _section(page, "간추린 날, 모델의 말로 (summed up, in a model's words)", map(_said, seen.summed_up))
     _section(page, "새로 자주 나오는 이야기 (comes up again now)", seen.topics_come)
     _section(page, "뜸해진 이야기 (comes up less)", seen.topics_gone)
     for each in seen.manifests:

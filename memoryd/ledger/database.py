@@ -159,6 +159,16 @@ MIGRATIONS = (
     );
     ALTER TABLE identities ADD COLUMN made_of TEXT NOT NULL DEFAULT '{}';
     """,
+    """
+    CREATE TABLE day_digests (
+        day TEXT PRIMARY KEY,
+        key TEXT NOT NULL,
+        text TEXT NOT NULL,
+        model TEXT NOT NULL,
+        turns INTEGER NOT NULL,
+        read INTEGER NOT NULL
+    );
+    """,
 )
 
 
@@ -174,6 +184,7 @@ TABLES = (
     "lexical",
     "outbox",
     "gists",
+    "day_digests",
     "identities",
     "replays",
     "erasures",

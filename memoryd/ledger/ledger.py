@@ -13,6 +13,7 @@ from memoryd.clock import SystemClock
 from memoryd.errors import LedgerDamagedError, StoreError
 from memoryd.ledger.audit import Audit
 from memoryd.ledger.database import Database
+from memoryd.ledger.digests import DigestStore
 from memoryd.ledger.erasures import ErasureStore
 from memoryd.ledger.files import FileStore
 from memoryd.ledger.gists import GistStore
@@ -78,6 +79,7 @@ class Ledger:
         self.outbox = Outbox(self._database)
         self.search = PassageSearch(self._database)
         self.gists = GistStore(self._database)
+        self.digests = DigestStore(self._database)
         self.identities = IdentityStore(self._database)
         self.audit = Audit(self._database)
         self.erasures = ErasureStore(self._database)

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Made again from the files; every other table is carried over.
-FROM_FILES = frozenset({"files", "conversations", "turns", "passages", "lexical", "outbox", "gists"})
+FROM_FILES = frozenset(
+    {"files", "conversations", "turns", "passages", "lexical", "outbox", "gists", "day_digests"}
+)
 # How many columns a table had before its last one came to it, which holds JSON.
 OLD_COLUMNS = {"identities": 6}
 BATCH = 500

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.day_digests import DayDigests
 from memoryd.day_moods import DayMoods
 from memoryd.errors import BadRequestError, NotFoundError, ReplayError, StoreError
+from memoryd.ledger.digests import DigestRow
 from memoryd.testing import FakeClock
 from tests.memoryd.parts import Home, line
 
@@ -41,6 +43,7 @@ def _loop(
     origin: str = "jihun",
     adopted: Callable[[IdentityRow], None] = lambda _identity: None,
     moods: DayMoods | None = None,
+    digests: DayDigests | None = None,
 ) -> BootMemoryLoop:
     return BootMemoryLoop(
         ledger=home.ledger,
@@ -51,6 +54,7 @@ def _loop(
         budget=500,
         adopted=adopted,
         moods=lambda: moods,
+        digests=digests,
         clock=clock or FakeClock(),
     )
 
@@ -392,3 +396,22 @@ def test_a_files_gist_that_is_gone_between_two_looks_leaves_an_identity_that_is_
     monkeypatch.setattr(home.ledger.gists, "bodies", bodies)
     assert loop.replay("schedule").changed
     assert "두부" in (loop.identity() or pytest.fail("no identity")).text
+
+
+# Digests.
+
+
+def test_a_restored_version_tells_only_digests_of_what_is_still_said(home: Home) -> None:
+    digests = DayDigests(ledger=home.ledger, owners=("", "jihun"), clock=FakeClock(), timezone="UTC")
+    loop = _loop(home, digests=digests)
+    home.remember("day0309/b.jsonl", line("감자를 심었다.", conversation="b"))
+    for day in digests.missing():
+        digests.save(DigestRow(day=day.day, key=day.key, text=f"{day.day}의 말.", model="m", turns=1, read=1))
+    loop.replay("boot")
+    first = loop.identity() or pytest.fail("no identity")
+    assert first.text.count("의 말.") == 2
+    home.remember("day0309/b.jsonl", line("감자를 심지 않았다.", conversation="b"))
+    loop.replay("now")
+    restored = loop.restore(first.version)
+    assert "2026-03-10의 말." in restored.text
+    assert "2026-03-09의 말." not in restored.text

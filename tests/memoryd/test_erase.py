@@ -15,6 +15,8 @@ from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.chroma import ChromaIndex, ChromaServer, RemoteChroma
 from memoryd.config import Paths
 from memoryd.cut_out import Action
+from memoryd.day_digests import DayDigests
+from memoryd.digest_writer import DigestWriter
 from memoryd.erase import Eraser, Report, finish_erasures
 from memoryd.errors import (
     BadRequestError,
@@ -79,6 +81,9 @@ class Desk:
         self.journal = Journal(self.home.root)
         self.generator = FakeGenerator()
         self.reading = threading.Lock()
+        self.digests = DayDigests(
+            ledger=self.home.ledger, owners=("", "jihun", "sora"), clock=self.clock, timezone="UTC"
+        )
         self.loop = BootMemoryLoop(
             ledger=self.home.ledger,
             manifest=self.home.manifest,
@@ -88,6 +93,7 @@ class Desk:
             budget=500,
             adopted=self._pin,
             clock=self.clock,
+            digests=self.digests,
         )
         self.eraser = Eraser(
             ledger=self.home.ledger,
@@ -467,3 +473,37 @@ def test_a_member_cuts_nothing_out_of_identities_with_words_like_anothers(desk: 
     first = desk.home.ledger.identities.get(1)
     assert first is not None
     assert SECRET in first.text
+
+
+RETOLD = "금고 이야기를 털어놓았다."
+
+
+def _retell(desk: Desk) -> None:
+    """A model sums up the day of the secret, and another one."""
+    desk.home.remember("day0309/diary.jsonl", line("감자를 심었다.", conversation="diary"))
+    model = FakeGenerator("llama", answer=RETOLD)
+    assert DigestWriter(digests=desk.digests, loop=desk.loop, models=[model]).step() == 2
+    assert RETOLD.encode() in desk.held()
+
+
+def test_what_a_model_retold_goes_with_it_from_every_version(desk: Desk) -> None:
+    """Of whatever day: nobody knows what a model's words retell."""
+    _retell(desk)
+    desk.erase()
+    assert RETOLD.encode() not in desk.held()
+    identity = desk.loop.identity()
+    assert identity is not None
+    assert "감자를 심었다." in identity.text
+    assert len(desk.digests.missing()) == 2
+
+
+def test_a_member_who_erases_their_own_leaves_digests_in_identities(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None retells a member's own, and that somebody erases is nobody's business."""
+    monkeypatch.setattr(desk.home.users, "owner_of", lambda path: "sora" if "/sora/" in path else "")
+    _retell(desk)
+    desk.home.remember("day0310/sora/own.jsonl", line("소라만의 말.", conversation="own"))
+    before = desk.loop.identity()
+    desk.erase("own", user=MEMBER)
+    assert desk.loop.identity() == before

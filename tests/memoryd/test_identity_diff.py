@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memoryd.identity import FEELING, MEMORIES_HEADING
+from memoryd.identity import DIGEST, FEELING, MEMORIES_HEADING
 from memoryd.identity_diff import difference
 from memoryd.ledger import IdentityRow
 from memoryd.manifests import Manifests, head_of
@@ -181,3 +181,19 @@ def test_a_version_from_before_lines_were_kept_is_read_from_its_text() -> None:
     found = difference(old, version(2, [CAT]))
     assert found.learned == ()
     assert [each.text for each in found.no_longer_told] == ["수영은 화요일 저녁에 한다."]
+
+
+def test_a_day_summed_up_is_told_apart_from_what_was_learned() -> None:
+    digest = {
+        **CAT,
+        "kind": DIGEST,
+        "speaker": "llama",
+        "text": "- 2026-03-10, llama (말 3번): 두부가 왔다. 좋았다.",
+    }
+    found = difference(version(1, [CAT]), version(2, [CAT, digest]))
+    assert [(each.speaker, each.day, each.text) for each in found.summed_up] == [
+        ("llama", "2026-03-10", "두부가 왔다. 좋았다.")
+    ]
+    assert not found.learned
+    # The days move on: that one is summed up no longer is nothing to tell.
+    assert difference(version(1, [CAT, digest]), version(2, [CAT])).no_longer_told == ()

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llm import Finish, ModelError, Piece, State
+from memoryd.boot_memory_loop import BootMemoryLoop
+from memoryd.day_digests import CUE, DayDigests
+from memoryd.digest_writer import DigestWriter
+from memoryd.identity import DIGEST
+from memoryd.testing import FakeClock, FakeGenerator
+from tests.memoryd.parts import SHARED, Home, line
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from llm import GenerateRequest
+
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+DIGESTED = "지훈이 두부를 데려왔다."
+LIMIT_S = 20.0
+
+
+class Scene:
+    """A home with two days that are over, and a loop that tells their digests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        self.say("day0318", 18, "두부는 회색 고양이야.")
+        self.say("day0319", 19, "내일은 회의가 있다.")
+        self.clock = FakeClock(NOON)
+        self.digests = DayDigests(ledger=self.home.ledger, owners=SHARED, clock=self.clock, timezone="UTC")
+        self.ended: Callable[[], None] = lambda: None
+        self.loop = BootMemoryLoop(
+            ledger=self.home.ledger,
+            manifest=self.home.manifest,
+            owners=SHARED,
+            origin="jihun",
+            being="에코",
+            budget=500,
+            adopted=lambda _identity: None,
+            clock=self.clock,
+            digests=self.digests,
+            ended=lambda: self.ended(),  # noqa: PLW0108  (it is set later)
+        )
+
+    def say(self, folder: str, day: int, text: str) -> None:
+        said = line(text, time=f"2026-03-{day}T21:00:00+00:00", conversation=f"c{day}", speaker="지훈")
+        self.home.remember(f"{folder}/talk.jsonl", said)
+
+    def writer(self, *models: FakeGenerator) -> DigestWriter:
+        return DigestWriter(digests=self.digests, loop=self.loop, models=models)
+
+    def told(self) -> list[str]:
+        identity = self.loop.identity()
+        assert identity is not None
+        return [each["text"] for each in identity.made_of["lines"] if each["kind"] == DIGEST]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(tmp_path)
+    yield scene
+    scene.home.ledger.close()
+
+
+def test_days_without_a_digest_get_one_and_the_identity_tells_it_as_the_models_words(scene: Scene) -> None:
+    model = FakeGenerator("llama", answer=DIGESTED)
+    scene.loop.replay("boot")
+    assert scene.writer(model).step() == 2
+    assert scene.told() == [f"- 2026-03-{day}, llama (말 1번): {DIGESTED}" for day in (18, 19)]
+    identity = scene.loop.identity()
+    assert identity is not None
+    assert "모델이 간추린 말" in identity.text
+    assert identity.made_of["settings"]["digests"] == "model"
+    assert [request.conversation for request in model.requests] == ["", ""]
+
+
+def test_a_digest_is_written_once_for_what_was_said(scene: Scene) -> None:
+    model = FakeGenerator("llama", answer=DIGESTED)
+    writer = scene.writer(model)
+    writer.step()
+    before = scene.loop.identity()
+    assert writer.step() == 0
+    assert scene.loop.replay("request").changed is False
+    assert scene.loop.identity() == before
+    scene.say("day0318", 18, "두부는 이제 다섯 살이야.")
+    assert writer.step() == 1
+    assert "두부는 이제 다섯 살이야." in model.requests[-1].messages[-1].text
+    assert len(model.requests) == 3
+
+
+def test_nothing_of_a_digest_becomes_a_memory(scene: Scene) -> None:
+    before = {path: path.read_bytes() for path in scene.home.root.rglob("*") if path.is_file()}
+    scene.writer(FakeGenerator(answer="오리너구리가 왔다.")).step()
+    assert {path: path.read_bytes() for path in scene.home.root.rglob("*") if path.is_file()} == before
+    found = scene.home.recall.memories("오리너구리", owners=SHARED, count=8, now=NOON)
+    assert all("오리너구리" not in hit.passage.text for hit in found.hits)
+    assert all("오리너구리" not in turn.text for turn in scene.home.ledger.digests.turns(SHARED, 100))
+
+
+def test_a_thinking_models_thoughts_and_its_fourth_sentence_are_left_out(scene: Scene) -> None:
+    scene.writer(FakeGenerator(answer="하나다. 둘이다.\n- 셋이다. 넷이다.", thought="비밀 생각")).step()
+    assert all(each.endswith(": 하나다. 둘이다. - 셋이다.") for each in scene.told())
+
+
+def test_a_digest_that_broke_off_loses_its_last_sentence(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoryd.digest_writer.ANSWER_TOKENS", 3)
+    scene.writer(FakeGenerator(answer="하나다. 둘이다. 셋은 길고 길어서 끝나지 않는다.")).step()
+    assert all(each.endswith(": 하나다. 둘이다.") for each in scene.told())
+
+
+class Silent(FakeGenerator):
+    """Says nothing, as small models do."""
+
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        self.requests.append(request)
+        return iter([Piece(text=" \n", finish=Finish.STOP)])
+
+
+class Failing(FakeGenerator):
+    """Can't."""
+
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        self.requests.append(request)
+        raise ModelError("out of memory")
+
+
+@pytest.mark.parametrize("model", [Silent("silent"), Failing("failing"), FakeGenerator("echo", answer=CUE)])
+def test_a_model_that_gives_none_is_asked_again_after_the_next_replay_only(
+    scene: Scene, model: FakeGenerator
+) -> None:
+    writer = scene.writer(model)
+    assert writer.step() == 0
+    assert len(model.requests) == 2
+    assert writer.step() == 0
+    assert len(model.requests) == 4
+    assert scene.loop.identity() is None  # nothing was written, so nothing was replayed
+
+
+def test_the_first_model_that_is_ready_writes_and_one_that_only_quotes_never(scene: Scene) -> None:
+    bundled, absent, ready = FakeGenerator("bundled", quotes=True), FakeGenerator("a"), FakeGenerator("b")
+    absent.state = State.FAILED
+    assert scene.writer(bundled, absent, ready).step() == 2
+    assert (len(bundled.requests), len(absent.requests), len(ready.requests)) == (0, 0, 2)
+
+
+def test_with_a_model_that_only_quotes_it_says_so_and_waits_for_none(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = scene.writer(FakeGenerator("bundled", quotes=True))
+    writer.start()
+    writer.stop()
+    assert "the built-in one only quotes" in caplog.text
+
+
+def test_the_thread_writes_after_each_replay_and_waits_for_a_model_that_loads(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoryd.digest_writer.LOOK_SECONDS", 0.01)
+    model = FakeGenerator("llama", answer=DIGESTED)
+    model.state = State.LOADING
+    writer = scene.writer(model)
+    scene.ended = writer.wake
+    writer.start()
+    scene.loop.replay("boot")
+    assert scene.told() == []
+    model.state = State.READY
+    until(lambda: len(scene.told()) == 2, LIMIT_S)
+    scene.say("day0319", 19, "회의는 취소됐다.")
+    scene.loop.replay("schedule")
+    until(lambda: len(model.requests) == 3 and len(scene.told()) == 2, LIMIT_S)
+    writer.stop()
+
+
+class Waiting(FakeGenerator):
+    """Writes until it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("waiting")
+        self.begun = threading.Event()
+
+    def generate(self, request: GenerateRequest) -> Iterator[Piece]:
+        self.begun.set()
+        yield Piece(text="끝나지 않는 말. ")
+        assert request.cancelled is not None
+        assert request.cancelled.wait(LIMIT_S)
+        yield Piece(text="", finish=Finish.CANCELLED)
+
+
+def test_a_stop_ends_a_digest_in_hand_and_keeps_nothing_of_it(scene: Scene) -> None:
+    model = Waiting()
+    writer = scene.writer(model)
+    writer.start()
+    writer.wake()
+    assert model.begun.wait(LIMIT_S)
+    writer.stop()
+    assert len(scene.digests.missing()) == 2
