@@ -2,7 +2,8 @@
 
 `python -m bench.ingest --turns 20000`: the ingest, ledger, outbox and Chroma of the daemon in this process, over
 invented conversations; then the embedder alone over the same texts in its best order. `ratio` is the first's
-passages a second over the second's. `--embedder fake` leaves the real embedder out, to watch memory and disk grow.
+passages a second over the second's. To watch memory and disk grow: `--no-alone` leaves the second part out, and
+`--embedder fake` the real embedder.
 One JSON line comes last.
 """
 
@@ -88,17 +89,23 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=20_000, metavar="N")
     parser.add_argument("--per-file", type=int, default=200, metavar="N", help="turns in a file")
     parser.add_argument("--embedder", choices=["bundled", "fake"], default="bundled")
+    parser.add_argument(
+        "--alone", action=argparse.BooleanOptionalAction, default=True, help="the second part"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="memoryd-ingest-") as scratch:
-        result = _measured(Path(scratch), options.turns, options.per_file, real=options.embedder == "bundled")
+        real = options.embedder == "bundled"
+        result = _measured(
+            Path(scratch), options.turns, options.per_file, real=real, alone=real and options.alone
+        )
     print(json.dumps(result | {"machine": describe_machine()}, ensure_ascii=False))
     return 0
 
 
-def _measured(scratch: Path, turns: int, per_file: int, *, real: bool) -> dict[str, object]:
+def _measured(scratch: Path, turns: int, per_file: int, *, real: bool, alone: bool) -> dict[str, object]:
     config = _config(scratch)
     files = write(config.paths.memory, turns, per_file=per_file)
-    embedder = Noted(open_embedder(config) if real else Forgetful(dimension=384), keeps=real)
+    embedder = Noted(open_embedder(config) if real else Forgetful(dimension=384), keeps=alone)
     ledger = Ledger(config.paths.state)
     with patch.object(opening, "open_embedder", lambda _: embedder):
         memory = _open(config, ledger)
@@ -127,7 +134,7 @@ def _measured(scratch: Path, turns: int, per_file: int, *, real: bool) -> dict[s
         "ledger_mib": round(_size(config.paths.state, "ledger*") / MIB, 1),
         "chroma_mib": round(_size(config.paths.state, "chroma/**/*") / MIB, 1),
     }
-    return result | (_alone(embedder, vectors / seconds) if real else {})
+    return result | (_alone(embedder, vectors / seconds) if alone else {})
 
 
 def _alone(embedder: Noted, end_to_end: float) -> dict[str, object]:
