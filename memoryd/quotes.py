@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from memoryd.korean import QUESTION_END, hangul_share, sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memoryd.embedder import Embedder
     from memoryd.korean import WordSplitter
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 MOST_CANDIDATES = 60
 SHORTEST = 4
 LONGEST = 300
-# What is added to a sentence's cosine: for rare words that it shares with the question, for its passage's place,
-# and for holding the kind of thing that was asked for. How they were chosen, and how little
-# that proves: docs/architecture.md.
-WORD_WEIGHT = 0.8
+# What is added to a sentence's cosine: for rare words that it shares with the question, for being said by one whom the
+# question names, for its passage's place, and for holding the kind of thing that was asked for. How they were
+# chosen, and how little that proves: docs/architecture.md.
+WORD_WEIGHT = 1.0
+# The power to which a word's rarity is taken: one that two sentences have says much more than one that ten have.
+# Whether anything fits at all is told by all shared words, each by its plain rarity.
+RARITY_POWER = 4
+FIT_WEIGHT = 0.8
+SPEAKER_WEIGHT = 0.6
 PASSAGE_WEIGHT = 0.3
 # A hit so far down is worth half of the first one.
 PRIOR_RANKS = 11
@@ -35,9 +40,9 @@ KIND_WEIGHT = 0.2
 # one in 8 of 16 tries, so it is left only what the scores can't tell apart.
 MARGIN = 0.005
 MOST_CHOICES = 3
-# Below this (cosine and shared words alone) the best sentence has nothing to do with the question: of questions that
-# ko_memory dev can answer in their own language one in twenty lies below 0.37, of others' questions nine in ten do.
-RELEVANT = 0.32
+# Below this (cosine and shared words alone) no sentence has anything to do with the question: of questions that their
+# memory answers one in ten lies below in ko_memory dev and none in LoCoMo dev; of others' questions, four in five do.
+RELEVANT = 0.35
 BULLET = re.compile(r"^(?:[-–—*•·→↪>#|✔①-⑩]+|\d+[.)]|\[.?\])\s+|^→")
 # What a chat page writes above a block of code, and copies along with it.
 LAYOUT = frozenset(
@@ -67,6 +72,13 @@ KINDS = (
         ),
         re.compile(r"(/[\w.-]+){2,}|\w\.(com|io|net|org|kr)\b"),
     ),
+    (
+        re.compile(r"왜|이유|\bwhy\b|\breason", re.IGNORECASE),
+        re.compile(
+            r"때문|니까|므로|이유|려고|[해아어라]서|느라|보다 |나을|\b(because|since|so that)\b|\bto \w+",
+            re.IGNORECASE,
+        ),
+    ),
 )
 # Words that nearly every sentence or question has; sharing one says nothing.
 LIGHT_WORDS = frozenset(
@@ -86,9 +98,10 @@ NOTHING_EN = "I have no memory of that."
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence, and what its passage's place among the hits is worth: 1 for the first."""
+    """A sentence, who says it, and what its passage's place among the hits is worth: 1 for the first."""
 
     text: str
+    speaker: str
     prior: float
 
 
@@ -102,7 +115,7 @@ class _Scored:
 
 
 class Quotes:
-    """Chooses sentences by meaning, shared words, the passage's place, and the kind of thing asked for."""
+    """Chooses sentences by meaning, shared words, who says them, the passage's place, and the kind asked for."""
 
     def __init__(self, *, embedder: Embedder, words: WordSplitter) -> None:
         self._embedder = embedder
@@ -113,9 +126,9 @@ class Quotes:
         candidates = _candidates(hits)
         if candidates:
             scored = self._score(question, candidates)
-            best = scored[0]
-            if best.fit >= RELEVANT:
-                near = [each for each in scored[:MOST_CHOICES] if each.score >= best.score - MARGIN]
+            if max(each.fit for each in scored) >= RELEVANT:
+                least = scored[0].score - MARGIN
+                near = [each for each in scored[:MOST_CHOICES] if each.score >= least]
                 return tuple(each.text for each in near)
         return (NOTHING_KO if hangul_share(question) > 0 else NOTHING_EN,)
 
@@ -123,15 +136,16 @@ class Quotes:
         vectors = self._embedder.embed_passages([each.text for each in candidates])
         cosines = vectors @ self._embedder.embed_query(question)
         said = [self._terms(each.text) for each in candidates]
-        weights = _rarity(self._terms(question), said)
-        total = sum(weights.values())
+        rarity = _rarity(self._terms(question), said)
+        telling = {term: rare**RARITY_POWER for term, rare in rarity.items()}
         scored = []
         for candidate, cosine, terms in zip(candidates, cosines, said, strict=True):
-            shared = sum(weights[term] for term in terms & weights.keys()) / total if total else 0.0
-            fit = float(cosine) + WORD_WEIGHT * shared
-            likely = PASSAGE_WEIGHT * candidate.prior
-            likely += KIND_WEIGHT * _is_of_kind_asked(question, candidate.text)
-            scored.append(_Scored(candidate.text, fit, fit + likely))
+            score = float(cosine) + WORD_WEIGHT * _share(terms, telling)
+            score += SPEAKER_WEIGHT * _names(question, candidate.speaker)
+            score += PASSAGE_WEIGHT * candidate.prior
+            score += KIND_WEIGHT * _is_of_kind_asked(question, candidate.text)
+            fit = float(cosine) + FIT_WEIGHT * _share(terms, rarity)
+            scored.append(_Scored(candidate.text, fit, score))
         return sorted(scored, key=lambda each: (-each.score, each.text))
 
     def _terms(self, text: str) -> set[str]:
@@ -153,6 +167,18 @@ def _rarity(asked: set[str], said: Sequence[set[str]]) -> dict[str, float]:
     return {term: math.log1p(len(said) / (1 + count)) for term, count in spread.items()}
 
 
+def _share(terms: set[str], weights: Mapping[str, float]) -> float:
+    """The part of the question's words that a sentence has, by weight."""
+    total = sum(weights.values())
+    return sum(weights[term] for term in weights if term in terms) / total if total else 0.0
+
+
+def _names(question: str, speaker: str) -> bool:
+    """Whether the question names the speaker; a name of one letter ("나") stands in too many words."""
+    name = speaker.strip().casefold()
+    return len(name) > 1 and re.search(rf"(?<!\w){re.escape(name)}", question.casefold()) is not None
+
+
 def _is_of_kind_asked(question: str, sentence: str) -> bool:
     return any(asks.search(question) and holds.search(sentence) for asks, holds in KINDS)
 
@@ -167,7 +193,7 @@ def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
             part = [sentence for sentence in sentences(turn.text) if sentence in hit.passage.text]
             for text in statements(part):
                 if SHORTEST <= len(text) <= LONGEST:
-                    found.setdefault(text, _Candidate(text, prior))
+                    found.setdefault(text, _Candidate(text, turn.speaker, prior))
     return list(found.values())[:MOST_CANDIDATES]
 
 
