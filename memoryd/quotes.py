@@ -55,6 +55,7 @@ LAYOUT = frozenset(
 CODE = re.compile(
     r"[\w.\[\]\"']+ ?=(?!=) ?\S|import \w|from [\w.]+ import |(?:async )?def \w+\(|class \w+[:(]|[\w.]+\(.*\):?$"
 )
+COMMENT = re.compile(r"\s+(#|//)\s.*$")
 ARROW = "→"
 # Lines that announce or break off rather than say: "기능 목록:", "…되고,", "[추가 옵션]".
 UNFINISHED = re.compile(r"[,:;→]$|^\[[^\]]*\]:?$")
@@ -218,6 +219,7 @@ def statements(lines: Sequence[str]) -> list[str]:
             arrow = True
         elif line.strip() not in LAYOUT:
             is_code = CODE.match(text) is not None
+            text = COMMENT.sub("", text) if is_code else text
             if arrow and said:
                 said[-1] = f"{said[-1]} {ARROW} {text}"
             elif is_code and announced:

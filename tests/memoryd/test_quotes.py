@@ -189,6 +189,13 @@ def test_code_that_nothing_announces_stands_alone() -> None:
     assert statements(['MODELS = "/data"']) == ['MODELS = "/data"']
 
 
+def test_code_is_said_without_its_comment_and_prose_with_its_hash() -> None:
+    assert statements(['PATH = "/data/#1"  # an example', "채널은 # general 이다."]) == [
+        'PATH = "/data/#1"',
+        "채널은 # general 이다.",
+    ]
+
+
 def test_a_heading_is_said_only_with_its_code() -> None:
     assert statements(["After:", "import os", "Keep the rest."]) == ["After: import os", "Keep the rest."]
 
