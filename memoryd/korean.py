@@ -12,16 +12,30 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 
+from memoryd.bilingual import meanings
 from memoryd.kiwi import KIWI, KiwiProcess
 from memoryd.numerals import number_variants, number_words
 from memoryd.spellings import fold
 from memoryd.transliteration import sound_keys
 
 HANGUL_RUN = re.compile(r"[가-힣]+")
+# English words that say nothing: in a memory in Korean they would be the rarest of all.
+FUNCTION_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a an the this that these those is am are was were be been being do does did doing done have has had having
+        i me my mine you your yours he him his she her hers it its we us our ours they them their theirs
+        what which who whom whose when where why how and or but nor not so than too very can could will would
+        shall should may might must of in on at to for from by with about into over under as if then there here
+        any some all both
+        """,
+    )
+)
 LETTER = re.compile(r"[^\W\d_]")
 LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
 PROPER_NOUN = "NNP"
@@ -42,10 +56,11 @@ TOKENS_PER_OTHER = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's two lexical columns, words separated by spaces."""
+    """A text's two lexical columns, words separated by spaces; of a question, what they are in the other language."""
 
     morphemes: str
     bigrams: str
+    meanings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def normalise(text: str) -> str:
@@ -158,6 +173,17 @@ class WordSplitter:
             pairs = joined_bigrams(spelled)
         morphemes += number_words(spelled) + number_variants(spelled)
         return Words(" ".join(morphemes), " ".join(pairs + sound_keys(spelled, names)))
+
+    def asked(self, question: str) -> Words:
+        """The words of a question, and what they are in the other language.
+
+        Raises:
+            KiwiError: as in `words`.
+        """
+        words = self.words(question)
+        said = words.morphemes.split()
+        telling = [word for word in said if word not in FUNCTION_WORDS]
+        return replace(words, morphemes=" ".join(telling or said), meanings=meanings(said))
 
     def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
         """The words that carry meaning, and the names among them."""

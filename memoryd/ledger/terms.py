@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 # What a word says is the logarithm of one passage in how many has it, less the first of these: what every third passage
 # has says next to nothing. A small memory has no rare words; there a part of the logarithm is left.
 LESS, LEFT = 1.0, 0.1
-# Weights of the two columns: a bigram says less than a morpheme.
+# Weights of the two columns, where a bigram says less than a morpheme, and of what a word is in the other language.
 COLUMNS = {"morphemes": 1.0, "bigrams": 0.3}
+MEANING = 0.5
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
@@ -56,12 +57,14 @@ class Term(NamedTuple):
         weight: how much it says: its column's weight times its inverse document frequency, less a little.
         matches: passages that have it.
         rows: their row numbers, (n,) int64; None of a common one.
+        extra: whether the word stands there itself too: a passage that has this gains, one that hasn't lacks nothing.
     """
 
     match: str
     weight: float
     matches: int
     rows: NDArray[np.int64] | None = None
+    extra: bool = False
 
 
 class Shares(NamedTuple):
@@ -115,7 +118,7 @@ class TermCounts:
         passages = self._passages_now(connection) if hidden is None else self._visible_now(connection, hidden)
         known = self._known
         terms = []
-        for column, match in _matches(words):
+        for match, column_weight, extra in _matches(words):
             rows, count = None, known.get(match, 0)
             if not count:
                 rows = _rows(connection, match, most=FEW)
@@ -127,7 +130,8 @@ class TermCounts:
                     count = len(rows)
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
-            terms.append(Term(match, COLUMNS[column] * says, count, rows))
+            terms.append(Term(match, column_weight * says, count, rows, extra))
+        terms = _in_place(terms, words)
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
 
     def _passages_now(self, connection: sqlite3.Connection) -> int:
@@ -168,8 +172,7 @@ def shares(
 ) -> Shares:
     """Each passage's share of the question's words: how much its terms say of what all of them say, 0 to 1.
 
-    Terms that no passage has count among all. The sound of a word does not, for the word stands there itself: a passage
-    that has it gains, and one that hasn't lacks nothing.
+    Terms that no passage has count among all, but for extra ones.
 
     Args:
         terms: of a question, rarest first.
@@ -178,7 +181,7 @@ def shares(
     import numpy as np
 
     chosen = affordable(terms)
-    whole = sum(term.weight for term in terms if not SOUND.fullmatch(term.match)) or 1.0
+    whole = sum(term.weight for term in terms if not term.extra) or 1.0
     parts = [_all_rows(connection, term, hidden) if term.rows is None else term.rows for term in chosen]
     if not parts:
         return Shares(np.empty(0, np.int64), np.empty(0))
@@ -187,12 +190,39 @@ def shares(
     return Shares(rows, np.minimum(np.bincount(places, said, len(rows)) / whole, 1.0))
 
 
-def _matches(words: Words) -> Iterator[tuple[str, str]]:
-    """Each word once, in its column, as FTS5 reads a string: with its quotes doubled. It ends at a NUL."""
-    pairs = [("morphemes", word) for word in dict.fromkeys(words.morphemes.replace("\0", " ").split())]
-    pairs += [("bigrams", pair) for pair in dict.fromkeys(words.bigrams.replace("\0", " ").split())]
-    for column, word in pairs[:MOST_LOOKED_UP]:
-        yield column, f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
+def _matches(words: Words) -> Iterator[tuple[str, float, bool]]:
+    """Each word once, in its column, as FTS5 reads a string, with its weight and whether it is extra.
+
+    Quotes are doubled. A string ends at a NUL.
+    """
+    found = {}
+    for column, said in (("morphemes", words.morphemes), ("bigrams", words.bigrams)):
+        for word in said.replace("\0", " ").split():
+            match = _match(column, word)
+            found[match] = (match, COLUMNS[column], SOUND.fullmatch(match) is not None)
+    for _, others in words.meanings:
+        for word in others:
+            match = _match("morphemes", word)
+            found.setdefault(match, (match, MEANING, True))
+    yield from list(found.values())[:MOST_LOOKED_UP]
+
+
+def _in_place(terms: Sequence[Term], words: Words) -> list[Term]:
+    """A word that no passage has counts no more where the other language has it: that one counts in its place."""
+    known = {term.match: term for term in terms}
+    for word, others in words.meanings:
+        match = _match("morphemes", word)
+        there = [known[other] for each in others if (other := _match("morphemes", each)) in known]
+        there = [each for each in there if each.matches]
+        if match in known and not known[match].matches and there:
+            known[match] = known[match]._replace(extra=True)
+            best = max(there, key=lambda each: each.weight)
+            known[best.match] = best._replace(extra=False)
+    return list(known.values())
+
+
+def _match(column: str, word: str) -> str:
+    return f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
 
 
 def _all_rows(

@@ -135,7 +135,7 @@ class Recall:
         )
 
     def _by_words(self, query: str, owners: Sequence[str], count: int) -> WordShares:
-        best, shares = self._ledger.search.lexical(self._words.words(query), owners, count)
+        best, shares = self._ledger.search.lexical(self._words.asked(query), owners, count)
         return WordShares(best, shares.of)
 
     def _meaning(self, query: str, owners: Sequence[str], count: int, only: Filter) -> _Meaning:

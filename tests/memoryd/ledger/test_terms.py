@@ -7,7 +7,7 @@ import pytest
 
 from memoryd.korean import Words
 from memoryd.ledger import terms
-from memoryd.ledger.terms import COLUMNS, Term, TermCounts, affordable
+from memoryd.ledger.terms import COLUMNS, MEANING, Term, TermCounts, affordable
 from tests.memoryd.ledger.made import passage_id, put
 
 if TYPE_CHECKING:
@@ -139,6 +139,39 @@ def test_a_passage_without_the_sound_of_a_word_lacks_nothing(ledger: Ledger) -> 
     assert best_share(ledger, "runpod") == 1.0
     (_,), shares = ledger.search.lexical(Words("runpod", "ㄹㄴㅍㄷ"), SHARED, 1)
     assert shares.shares.tolist() == [1.0]
+
+
+def share(ledger: Ledger, words: str, *meanings: tuple[str, tuple[str, ...]]) -> float:
+    (best,), shares = ledger.search.lexical(Words(words, "", meanings), SHARED, 1)
+    return shares.of(best.row)
+
+
+def test_what_a_word_is_in_the_other_language_is_found_and_says_less(counted: Ledger) -> None:
+    put(counted, "day0316/a.txt", "goyangi dubu")
+    both = ("tofu", ("dubu", "sundubu"))
+    _, shares = counted.search.lexical(Words("tofu", "", (both,)), SHARED, 5)
+    assert sorted(shares.shares.tolist()) == pytest.approx([MEANING, 1.0], rel=0.2)
+    assert MEANING < 1
+
+
+def test_a_passage_without_the_other_languages_word_lacks_nothing(counted: Ledger) -> None:
+    put(counted, "day0316/a.txt", "goyangi")
+    assert share(counted, "tofu", ("tofu", ("goyangi",))) == share(counted, "tofu") == 1
+
+
+def test_a_word_that_only_the_other_language_has_counts_by_that_one_alone(counted: Ledger) -> None:
+    """In a memory in Korean, each English word would be the rarest of all, and every share next to nothing."""
+    put(counted, "day0316/a.txt", "eollukmal dongmurwon")
+    put(counted, "day0317/a.txt", "saja dongmurwon")
+    asked = ("zebra zoo", ("zebra", ("eollukmal",)), ("zoo", ("dongmurwon", "sapari")))
+    assert share(counted, *asked) == pytest.approx(1.0)
+    # "zoo" is said itself here, so nothing stands in its place; "zebra" is not.
+    put(counted, "day0318/a.txt", "zoo")
+    assert 0.5 < share(counted, *asked) < 1
+
+
+def test_a_word_that_neither_language_has_lowers_every_share(counted: Ledger) -> None:
+    assert share(counted, "tofu zebra", ("zebra", ("eollukmal",))) == best_share(counted, "tofu zebra") < 1
 
 
 def test_a_word_that_no_passage_has_lowers_every_share(counted: Ledger) -> None:
