@@ -3,7 +3,8 @@
 A small dictionary for questions alone, after dictionary-based cross-language retrieval (Ballesteros & Croft 1997,
 "Phrasal translation and query expansion techniques for cross-language information retrieval"): an index that knows
 nothing of it finds the words that it adds. `everyday_words.tsv` has a line a meaning: English words, a tab, and Korean
-ones as Kiwi splits them, a verb or an adjective by its stem.
+ones as Kiwi splits them, a verb or an adjective by its stem. A Korean word of one syllable is looked for, and none is
+looked up: 배 is a pear, a boat and a stomach.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from memoryd.spellings import indexed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 FILE = "everyday_words.tsv"
-# What English words end in, and what stands there in the dictionary.
-ENDINGS = (("ies", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"))
+# What English words end in, and what stands there in the dictionary: "hates" is of "hate" and not of "hat".
+ENDINGS = (("ies", "y"), ("s", ""), ("es", ""), ("ing", "e"), ("ing", ""), ("ed", "e"), ("ed", ""))
 SHORTEST = 3
 
 
@@ -43,7 +46,7 @@ def _forms(word: str) -> Iterator[str]:
     if word.isascii():
         for ending, instead in ENDINGS:
             stem = word.removesuffix(ending)
-            if stem != word and len(stem) >= SHORTEST:
+            if stem != word and len(stem + instead) >= SHORTEST:
                 yield stem + instead
                 if len(stem) > SHORTEST and stem[-1] == stem[-2]:
                     yield stem[:-1]
@@ -56,8 +59,10 @@ def _dictionary() -> dict[str, list[str]]:
         if line.startswith("#"):
             continue
         english, korean = (side.split() for side in line.split("\t"))
+        korean = [indexed(word) for word in korean]
         for word in english:
             known[word] += korean
         for word in korean:
-            known[word] += english
+            if len(word) > 1:
+                known[word] += english
     return dict(known)

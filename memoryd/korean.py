@@ -19,7 +19,7 @@ from importlib.metadata import version
 from memoryd.bilingual import meanings
 from memoryd.kiwi import KIWI, KiwiProcess
 from memoryd.numerals import number_variants, number_words
-from memoryd.spellings import fold
+from memoryd.spellings import fold, indexed
 from memoryd.transliteration import sound_keys
 
 HANGUL_RUN = re.compile(r"[가-힣]+")
@@ -36,6 +36,8 @@ FUNCTION_WORDS = frozenset(
         """,
     )
 )
+# Not the first word of a sentence, unless all of it is in capitals.
+CAPITALISED = re.compile(r"(?<=[a-z,] )[A-Z][A-Za-z]+|\b[A-Z]{2,}\b")
 LETTER = re.compile(r"[^\W\d_]")
 LATIN_OR_NUMBER = re.compile(r"[^\W_가-힣ㄱ-ㆎ]+")
 PROPER_NOUN = "NNP"
@@ -43,8 +45,6 @@ COMMON_NOUN = "NNG"
 # Syllables that loanwords have and Korean words hardly ever: a long noun with one is written in Latin letters as well.
 LOAN_SYLLABLE = re.compile("[카-킿스즈츠트드프브르터테텔템티튜퍼페펜플]")
 FEWEST_OF_A_LOANWORD = 3
-# A morpheme of fewer syllables folded would be another one's (재작, 제작).
-FEWEST_FOLDED = 3
 # Hangul letters of their own (ㅋㅋ): compatibility forms too, but of nothing that is meant.
 NOT_A_LETTER = re.compile(r"[^ㄱ-ㆎ]+")
 SENTENCE_END = re.compile(r"([.!?。…][\"'”’)\]]*)\s+")
@@ -182,17 +182,23 @@ class WordSplitter:
         """
         words = self.words(question)
         said = words.morphemes.split()
-        telling = [word for word in said if word not in FUNCTION_WORDS]
-        return replace(words, morphemes=" ".join(telling or said), meanings=meanings(said))
+        telling = said if HANGUL_RUN.search(question) else _telling(said, question)
+        return replace(words, morphemes=" ".join(telling), meanings=meanings(telling))
 
     def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
         """The words that carry meaning, and the names among them."""
         morphemes, names = [], []
         for form, tag in self._kiwi.morphemes(text):
-            morphemes.append(fold(form.lower()) if len(form) >= FEWEST_FOLDED else form.lower())
+            morphemes.append(indexed(form.lower()))
             if _is_name(form, tag):
                 names.append(form)
         return morphemes, names
+
+
+def _telling(words: list[str], question: str) -> list[str]:
+    """The words of an English question but those that say nothing, unless all do: "it" is no IT, "will" no Will."""
+    names = {name.lower() for name in CAPITALISED.findall(question)}
+    return [word for word in words if word not in FUNCTION_WORDS or word in names] or words
 
 
 def _is_name(form: str, tag: str) -> bool:

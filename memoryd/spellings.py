@@ -50,6 +50,8 @@ class _Folding(dict[int, int]):
 
 
 FOLDED = _Folding()
+# A morpheme of fewer syllables folded would be another one's (재작, 제작).
+FEWEST_FOLDED = 3
 # Loanwords that are written with another vowel or another end, which no rule tells from Korean words.
 _LOANWORDS = """
     데이타 데이터    메세지 메시지    컨텐츠 콘텐츠    컨텐트 콘텐트    컨셉 콘셉    컨퍼런스 콘퍼런스    콘트롤 컨트롤
@@ -66,6 +68,11 @@ LOANWORDS = {
     written: form for written, form in zip(_PAIRS[::2], _PAIRS[1::2], strict=True) if written != form
 }
 LOANWORD = re.compile("|".join(sorted(LOANWORDS, key=len, reverse=True)))
+
+
+def indexed(word: str) -> str:
+    """A word as the lexical index has it."""
+    return fold(word) if len(word) >= FEWEST_FOLDED else word
 
 
 def fold(text: str) -> str:

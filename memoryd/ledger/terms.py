@@ -57,7 +57,7 @@ class Term(NamedTuple):
         weight: how much it says: its column's weight times its inverse document frequency, less a little.
         matches: passages that have it.
         rows: their row numbers, (n,) int64; None of a common one.
-        extra: whether the word stands there itself too: a passage that has this gains, one that hasn't lacks nothing.
+        extra: whether a passage that has it gains, and one that hasn't lacks nothing: another word stands for it.
     """
 
     match: str
@@ -201,28 +201,26 @@ def _matches(words: Words) -> Iterator[tuple[str, float, bool]]:
             match = _match(column, word)
             found[match] = (match, COLUMNS[column], SOUND.fullmatch(match) is not None)
     for _, others in words.meanings:
-        for word in others:
-            match = _match("morphemes", word)
-            found.setdefault(match, (match, MEANING, True))
+        match = _match("morphemes", *others)
+        found.setdefault(match, (match, MEANING, True))
     yield from list(found.values())[:MOST_LOOKED_UP]
 
 
 def _in_place(terms: Sequence[Term], words: Words) -> list[Term]:
-    """A word that no passage has counts no more where the other language has it: that one counts in its place."""
+    """A word that no passage has is not counted where the other language has it: that one counts in its place."""
     known = {term.match: term for term in terms}
     for word, others in words.meanings:
-        match = _match("morphemes", word)
-        there = [known[other] for each in others if (other := _match("morphemes", each)) in known]
-        there = [each for each in there if each.matches]
-        if match in known and not known[match].matches and there:
-            known[match] = known[match]._replace(extra=True)
-            best = max(there, key=lambda each: each.weight)
-            known[best.match] = best._replace(extra=False)
+        own, other = known.get(_match("morphemes", word)), known.get(_match("morphemes", *others))
+        if own and other and other.matches and not own.matches:
+            known[own.match] = own._replace(extra=True)
+            known[other.match] = other._replace(extra=False)
     return list(known.values())
 
 
-def _match(column: str, word: str) -> str:
-    return f'{column}:"{word.replace(QUOTE, QUOTE * 2)}"'
+def _match(column: str, *words: str) -> str:
+    """What finds the passages that have one of these words."""
+    strings = " OR ".join(f'"{word.replace(QUOTE, QUOTE * 2)}"' for word in words)
+    return f"{column}:({strings})" if len(words) > 1 else f"{column}:{strings}"
 
 
 def _all_rows(

@@ -70,9 +70,42 @@ def test_a_question_of_function_words_alone_keeps_them() -> None:
 
 
 def test_a_question_in_korean_brings_english_and_its_inflected_words_their_stem() -> None:
-    asked = dict(WORDS.asked("우리 고양이가 어디서 먹었어?").meanings)
+    asked = dict(WORDS.asked("우리 고양이를 어디서 만났어?").meanings)
     assert asked["고양이"] == ("cat",)
-    assert "eat" in asked["먹"]
+    assert "meet" in asked["만나"]
+
+
+def test_a_word_of_three_syllables_is_looked_for_as_the_index_has_it() -> None:
+    """The index folds spellings that sound alike: 냉장고 stands in it as 넹장고."""
+    (fridge,) = WORDS.words("냉장고").morphemes.split()
+    assert dict(meanings([fridge]))[fridge] == ("refrigerator", "fridge")
+    assert fridge in dict(meanings(["fridge"]))["fridge"]
+
+
+def test_a_korean_word_of_one_syllable_is_looked_for_and_not_looked_up() -> None:
+    """배 is a pear, a boat and a stomach."""
+    assert meanings(["배"]) == ()
+    assert "배" in dict(meanings(["boat"]))["boat"]
+
+
+@pytest.mark.parametrize("text", ["hates", "hated", "wines", "planes", "skies", "using", "cares"])
+def test_an_ending_is_not_taken_for_more_than_it_is(text: str) -> None:
+    others = dict(meanings([text])).get(text, ())
+    assert not {"모자", "이기", "계획", "스키", "차"} & set(others)
+
+
+@pytest.mark.parametrize(
+    ("question", "kept"),
+    [
+        ("IT 회사 이름이 뭐야?", "it"),
+        ("AS 센터 전화번호 뭐였지?", "as"),
+        ("What happened in May?", "may"),
+        ("Where in the US does Will live?", "us"),
+        ("Where in the US does Will live?", "will"),
+    ],
+)
+def test_what_only_looks_like_a_function_word_is_kept(question: str, kept: str) -> None:
+    assert kept in WORDS.asked(question).morphemes.split()
 
 
 def test_a_memory_in_korean_is_found_by_a_question_in_english(tmp_path: Path) -> None:

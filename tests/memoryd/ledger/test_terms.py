@@ -170,6 +170,15 @@ def test_a_word_that_only_the_other_language_has_counts_by_that_one_alone(counte
     assert 0.5 < share(counted, *asked) < 1
 
 
+def test_words_that_mean_the_same_count_once(counted: Ledger) -> None:
+    put(counted, "day0316/a.txt", "cancel canceling")
+    put(counted, "day0317/a.txt", "booked")
+    asked = ("tofu booked", ("tofu", ("cancel", "cancelled", "canceled")))
+    _, shares = counted.search.lexical(Words(asked[0], "", asked[1:]), SHARED, 5)
+    alone = share(counted, "tofu booked", ("tofu", ("cancel",)))
+    assert shares.shares.max() == pytest.approx(alone)
+
+
 def test_a_word_that_neither_language_has_lowers_every_share(counted: Ledger) -> None:
     assert share(counted, "tofu zebra", ("zebra", ("eollukmal",))) == best_share(counted, "tofu zebra") < 1
 
