@@ -181,7 +181,8 @@ class BootMemoryLoop:
         """Makes a new version that tells what an earlier one told; returns it.
 
         Its digest is that of what there is now: a replay of the same memories leaves it in force, and the next new
-        memory, or a changed manifest, makes another identity. Lines that an erasure took out stay out.
+        memory, or a changed manifest, makes another identity. Lines that an erasure took out stay out, and of day
+        digests it tells those that are told now.
 
         Raises:
             NotFoundError: there is no such version.

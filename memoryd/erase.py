@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from memoryd.chroma import drop_collections
 from memoryd.cut_out import Action, carry_out, plan_cut
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
-from memoryd.identity import Scrubber, quoted_in, quotes_of
+from memoryd.identity import DIGEST, Scrubber, quoted_in, quotes_of
 from memoryd.index_keeper import begin_generation, remove_other_generations
 from memoryd.ingest import printable
 from memoryd.ledger import ErasureState, Signature
@@ -136,6 +136,7 @@ class Eraser:
 
     Args:
         reading: held while a file is read into the ledger: a read that has begun must not end after the cut.
+        drop_digest: ends the day digest that a model is writing.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class Eraser:
         generators: Iterable[Generator],
         loop: BootMemoryLoop,
         clock: Clock,
+        drop_digest: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._paths = paths
@@ -163,6 +165,7 @@ class Eraser:
         self._brain = brain
         self._generators = generators
         self._loop = loop
+        self._drop_digest = drop_digest
         self._clock = clock
         self._folder = MemoryFolder(paths.memory)
         self._one = threading.Lock()
@@ -196,6 +199,8 @@ class Eraser:
                     self._journal.note_erased(conversation_id, scope.owners or self._users.origin.owners)
                     taken = take_out(self._ledger, self._paths, row, plan)
             self._brain.forget(conversation_id)
+            # The models forget only when their answers have ended, and this one is for nobody now.
+            self._drop_digest()
             generation = self._keeper.renew()
             for generator in self._generators:
                 generator.forget()
@@ -322,7 +327,8 @@ def make_plan(ledger: Ledger, paths: Paths, journal: Journal, conversation_id: s
     said += [turn.text for cut in cuts for turn in cut.turns]
     if scope.owners is None:
         # As it was when an identity was made of it: it may have been edited since.
-        said += [quoted_in(line) for line in ledger.identities.lines_of(conversation_id)]
+        lines = ledger.identities.lines_of(conversation_id)
+        said += [quoted_in(line) for line in lines if line["kind"] != DIGEST]
     removed = [cut.path for cut in cuts if cut.action is Action.REMOVED]
     manifests = [("", text) for text in read_manifests(paths.manifest).texts.values()]
     sought = Sought(

@@ -42,7 +42,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "## 지난 며칠의 마음, 말에서 읽힌 대로 (how I have been feeling, as words read)": (FEELING,),
     "## 지난 며칠, 모델이 간추린 말 (the last days, as a model sums them up: its words, nobody's)": (DIGEST,),
 }
-# Of what is counted over many files, each takes this part of the room: statements are what an identity is for.
+# What is made of many files takes this part of the room each: statements are what an identity is for.
 SHARES = {TOPICS: 0.1, FEELING: 0.1, DIGEST: 0.2}
 NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 DIGEST_LINE = re.compile(r"- \d{4}-\d\d-\d\d, .+ \(말 \d+번")
@@ -273,10 +273,10 @@ def without_files(text: str, paths: frozenset[str]) -> str:
     Topics, moods and digests are made of many files: all of these go.
     """
     head, heading, memories = text.partition(f"\n{MEMORIES_HEADING}\n")
-    lines, counted = [], False
+    lines, derived = [], False
     for line in memories.split("\n"):
-        counted = SECTIONS[line][0] in SHARES if line in SECTIONS else counted
-        told = line.startswith("- ") and (counted or _quotes(line, paths))
+        derived = SECTIONS[line][0] in SHARES if line in SECTIONS else derived
+        told = line.startswith("- ") and (derived or _quotes(line, paths))
         lines.append(ERASED_LINE if told else line)
     return head + heading + "\n".join(lines)
 

@@ -150,6 +150,7 @@ def open_memory(
         index=lambda: keeper.index,
         origin=users.origin.id,
     )
+    writer = _digest_writer(config, digests, loop, generators) if digests else None
     eraser = Eraser(
         ledger=ledger,
         paths=config.paths,
@@ -162,6 +163,7 @@ def open_memory(
         generators=generators.values(),
         loop=loop,
         clock=clock,
+        drop_digest=writer.drop if writer else lambda: None,
     )
     return Memory(
         embedder=embedder,
@@ -175,17 +177,16 @@ def open_memory(
         eraser=eraser,
         moods=moods,
         reading=reading,
-        digests=_digest_writer(config, digests, loop, generators) if digests else None,
+        digests=writer,
     )
 
 
 def day_digests(config: Config, ledger: Ledger, users: Users, clock: Clock) -> DayDigests | None:
     """What a model says of the last days, where the configuration has one write it."""
     if config.replay.digests != "model":
+        ledger.digests.keep({})
         return None
-    return DayDigests(
-        ledger=ledger, owners=users.identity_owners, clock=clock, timezone=config.replay.timezone
-    )
+    return DayDigests(ledger=ledger, owners=users.identity_owners, clock=clock)
 
 
 def _digest_writer(

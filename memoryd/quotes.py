@@ -55,8 +55,11 @@ LAYOUT = frozenset(
 CODE = re.compile(
     r"[\w.\[\]\"']+ ?=(?!=) ?\S|import \w|from [\w.]+ import |(?:async )?def \w+\(|class \w+[:(]|[\w.]+\(.*\):?$"
 )
-COMMENT = re.compile(r"\s+(#|//)\s.*$")
+# Not within quotation marks, and no // of a division.
+COMMENT = re.compile(r"\s+#\s[^\"']*$")
 ARROW = "→"
+ASSISTANT = "assistant"
+FEWEST_OF_A_NAME = 2
 # Lines that announce or break off rather than say: "기능 목록:", "…되고,", "[추가 옵션]".
 UNFINISHED = re.compile(r"[,:;→]$|^\[[^\]]*\]:?$")
 # Pairs of what a question asks for and what an answer to it holds.
@@ -99,7 +102,7 @@ NOTHING_EN = "I have no memory of that."
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sentence, who says it, and what its passage's place among the hits is worth: 1 for the first."""
+    """A sentence, the person who says it ("" for an assistant), and its passage's worth by place: 1 for the first."""
 
     text: str
     speaker: str
@@ -175,9 +178,14 @@ def _share(terms: set[str], weights: Mapping[str, float]) -> float:
 
 
 def _names(question: str, speaker: str) -> bool:
-    """Whether the question names the speaker; a name of one letter ("나") stands in too many words."""
+    """Whether the question names the speaker; a name of one letter ("나") stands in too many words.
+
+    Korean puts its particles right behind a name, English nothing but an s.
+    """
     name = speaker.strip().casefold()
-    return len(name) > 1 and re.search(rf"(?<!\w){re.escape(name)}", question.casefold()) is not None
+    if len(name) < FEWEST_OF_A_NAME:
+        return False
+    return re.search(rf"(?<!\w){re.escape(name)}(?!(?!s\b)[a-z])", question.casefold()) is not None
 
 
 def _is_of_kind_asked(question: str, sentence: str) -> bool:
@@ -194,7 +202,8 @@ def _candidates(hits: Sequence[Hit]) -> list[_Candidate]:
             part = [sentence for sentence in sentences(turn.text) if sentence in hit.passage.text]
             for text in statements(part):
                 if SHORTEST <= len(text) <= LONGEST:
-                    found.setdefault(text, _Candidate(text, turn.speaker, prior))
+                    person = "" if turn.role == ASSISTANT else turn.speaker
+                    found.setdefault(text, _Candidate(text, person, prior))
     return list(found.values())[:MOST_CANDIDATES]
 
 

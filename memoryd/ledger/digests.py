@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memoryd.ledger.database import Database
 
@@ -46,18 +46,26 @@ class DigestStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def turns(self, owners: Sequence[str], most: int) -> list[DayTurn]:
-        """The newest turns of theirs that people or the being said, oldest first."""
+    def turns(self, owners: Sequence[str], now: float, most: int) -> list[DayTurn]:
+        """The newest turns of theirs that people or the being said on days that are over, oldest first.
+
+        Args:
+            now: seconds since 1970. A day is over where it was said, by the turn's own zone.
+        """
         marks = ", ".join("?" * len(owners))
         with self._database.read() as connection:
+            # From the newest on: a long life is not gone through.
             rows = connection.execute(
                 f"""SELECT t.time, t.speaker, t.text, f.path, c.conversation_id, coalesce(
                         (SELECT p.passage_id FROM passages p WHERE p.conversation = c.id
                          AND p.first <= t.idx AND p.last >= t.idx ORDER BY p.first DESC, p.id LIMIT 1), '')
-                    FROM turns t JOIN conversations c ON c.id = t.conversation JOIN files f ON f.id = c.file
-                    WHERE f.owner IN ({marks}) AND t.role IN ('user', 'assistant')
+                    FROM turns t INDEXED BY turns_by_time
+                    CROSS JOIN conversations c ON c.id = t.conversation CROSS JOIN files f ON f.id = c.file
+                    WHERE t.epoch < ? AND f.owner IN ({marks}) AND t.role IN ('user', 'assistant')
+                        AND substr(t.time, 1, 10) <
+                            date(? + strftime('%s', substr(t.time, 1, 19)) - t.epoch, 'unixepoch')
                     ORDER BY t.epoch DESC, f.path DESC, c.conversation_id DESC, t.idx DESC LIMIT ?""",
-                [*owners, most],
+                [now, *owners, now, most],
             ).fetchall()
         return [DayTurn(*row) for row in reversed(rows)]
 
@@ -68,13 +76,20 @@ class DigestStore:
             rows = connection.execute(f"SELECT * FROM day_digests WHERE day IN ({marks})", list(days))
             return {row["day"]: DigestRow(*row) for row in rows}
 
-    def save(self, row: DigestRow, days: Sequence[str]) -> None:
-        """Keeps a digest in place of the day's last one.
-
-        Args:
-            days: those that digests are told of now; what is of any other day goes.
-        """
-        marks = ", ".join("?" * len(days))
+    def save(self, row: DigestRow) -> None:
+        """Keeps a digest in place of the day's last one."""
         with self._database.write() as connection:
             connection.execute("INSERT OR REPLACE INTO day_digests VALUES (?, ?, ?, ?, ?, ?)", row)
-            connection.execute(f"DELETE FROM day_digests WHERE day NOT IN ({marks})", list(days))
+
+    def keep(self, keys: Mapping[str, str]) -> None:
+        """Drops the digests that are of other days than these, or of what was said before.
+
+        Args:
+            keys: day → key.
+        """
+        with self._database.read() as connection:
+            known = connection.execute("SELECT day, key FROM day_digests").fetchall()
+        gone = [(row["day"],) for row in known if keys.get(row["day"]) != row["key"]]
+        if gone:
+            with self._database.write() as connection:
+                connection.executemany("DELETE FROM day_digests WHERE day = ?", gone)

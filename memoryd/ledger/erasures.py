@@ -188,8 +188,9 @@ class ErasureStore:
                 f"DELETE FROM gists WHERE file IN (SELECT file FROM conversations WHERE id IN {ROWS})",
                 (chosen,),
             )
-            # A model may have retold it, on whatever day; they are written again.
-            connection.execute("DELETE FROM day_digests")
+            if owners is None:
+                # A model may have retold it, on whatever day; they are written again. None retells a member's own.
+                connection.execute("DELETE FROM day_digests")
             connection.execute(f"DELETE FROM conversations WHERE id IN {ROWS}", (chosen,))
             for path in removed:
                 _remove_file(connection, path)

@@ -264,6 +264,7 @@ class FileStore:
             paths = frozenset(path for _, _, path in moved)
             if paths:
                 scrub_identities(connection, lambda text: scrubbed(text, paths))
+                connection.execute("DELETE FROM day_digests")
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (OWNERS, mark))
         return tuple(sorted(paths))
 

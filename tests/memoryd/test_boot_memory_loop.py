@@ -402,7 +402,7 @@ def test_a_files_gist_that_is_gone_between_two_looks_leaves_an_identity_that_is_
 
 
 def test_a_restored_version_tells_only_digests_of_what_is_still_said(home: Home) -> None:
-    digests = DayDigests(ledger=home.ledger, owners=("", "jihun"), clock=FakeClock(), timezone="UTC")
+    digests = DayDigests(ledger=home.ledger, owners=("", "jihun"), clock=FakeClock())
     loop = _loop(home, digests=digests)
     home.remember("day0309/b.jsonl", line("감자를 심었다.", conversation="b"))
     for day in digests.missing():

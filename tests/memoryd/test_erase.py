@@ -17,7 +17,7 @@ from memoryd.config import Paths
 from memoryd.cut_out import Action
 from memoryd.day_digests import DayDigests
 from memoryd.digest_writer import DigestWriter
-from memoryd.erase import Eraser, Report, finish_erasures
+from memoryd.erase import Eraser, Report, finish_erasures, make_plan, scope_of
 from memoryd.errors import (
     BadRequestError,
     ForbiddenError,
@@ -81,9 +81,7 @@ class Desk:
         self.journal = Journal(self.home.root)
         self.generator = FakeGenerator()
         self.reading = threading.Lock()
-        self.digests = DayDigests(
-            ledger=self.home.ledger, owners=("", "jihun", "sora"), clock=self.clock, timezone="UTC"
-        )
+        self.digests = DayDigests(ledger=self.home.ledger, owners=("", "jihun"), clock=self.clock)
         self.loop = BootMemoryLoop(
             ledger=self.home.ledger,
             manifest=self.home.manifest,
@@ -507,3 +505,23 @@ def test_a_member_who_erases_their_own_leaves_digests_in_identities(
     before = desk.loop.identity()
     desk.erase("own", user=MEMBER)
     assert desk.loop.identity() == before
+    assert not desk.digests.missing()
+
+
+def test_a_conversation_that_opened_a_day_is_not_said_to_be_left_in_the_models_words(desk: Desk) -> None:
+    """The same words may be written again of what is left of the day; they were not the conversation's."""
+    model = FakeGenerator("llama", answer=RETOLD)
+    writer = DigestWriter(digests=desk.digests, loop=desk.loop, models=[model])
+    assert writer.step() == 1
+    plan = make_plan(
+        desk.home.ledger, desk.paths, desk.journal, "secret", scope_of(desk.home.users, ORIGIN.id)
+    )
+    assert not plan.sought.stands_in(RETOLD.encode())
+    assert plan.sought.stands_in(SECRET.encode())
+
+
+def test_an_erasure_ends_the_digest_that_a_model_is_writing(desk: Desk) -> None:
+    ended: list[int] = []
+    desk.eraser._drop_digest = lambda: ended.append(len(desk.generator.requests))
+    desk.erase()
+    assert ended

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, clean, statements
+from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, _names, clean, statements
 from memoryd.recall import weights
 from tests.memoryd.parts import SHARED, WORDS, Home, line
 
@@ -194,6 +194,8 @@ def test_code_is_said_without_its_comment_and_prose_with_its_hash() -> None:
         'PATH = "/data/#1"',
         "채널은 # general 이다.",
     ]
+    assert statements(["mid = (lo + hi) // 2"]) == ["mid = (lo + hi) // 2"]
+    assert statements(['CHANNEL = "팀 # 공지"']) == ['CHANNEL = "팀 # 공지"']
 
 
 def test_a_heading_is_said_only_with_its_code() -> None:
@@ -214,6 +216,30 @@ def test_the_one_whom_the_question_names_is_quoted_before_others(home: Home) -> 
     )
     assert _choices(home, "지훈은 수영장 물이 어땠대?")[0] == "수영장 물이 따뜻했다."
     assert _choices(home, "수민이는 수영장 물이 어땠대?")[0] == "수영장 물이 차가웠다."
+
+
+def test_who_calls_the_being_by_its_name_does_not_ask_what_it_said(home: Home) -> None:
+    home.remember(
+        "day0310/a.jsonl",
+        line("우리 고양이 이름은 두부야.", speaker="지훈")
+        + line("고양이 이름을 기억할게요.", speaker="에코", role="assistant"),
+    )
+    assert _choices(home, "에코, 우리 고양이 이름이 뭐야?")[0] == "우리 고양이 이름은 두부야."
+
+
+@pytest.mark.parametrize(
+    ("question", "speaker", "named"),
+    [
+        ("When will Sam come?", "Sam", True),
+        ("Is it the same?", "Sam", False),
+        ("What is Sams plan?", "Sam", True),
+        ("What did Sam's boss say?", "sam", True),
+        ("지훈이는 뭐래?", "지훈", True),
+        ("이지훈은 뭐래?", "지훈", False),
+    ],
+)
+def test_a_name_is_not_the_beginning_of_an_english_word(question: str, speaker: str, named: bool) -> None:
+    assert _names(question, speaker) is named
 
 
 def test_a_name_of_one_letter_is_no_name(home: Home) -> None:
