@@ -23,7 +23,7 @@ from memoryd.spellings import fold, indexed
 from memoryd.transliteration import sound_keys
 
 HANGUL_RUN = re.compile(r"[가-힣]+")
-# English words that say nothing: in a memory in Korean they would be the rarest of all.
+# English words that say nothing: in a memory in Korean, which has none of them, they would be the rarest of all.
 FUNCTION_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -56,7 +56,11 @@ TOKENS_PER_OTHER = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's two lexical columns, words separated by spaces; of a question, what they are in the other language."""
+    """A text's two lexical columns, words separated by spaces.
+
+    Attributes:
+        meanings: of a question, what its words are in the other language; nothing for one that says nothing itself.
+    """
 
     morphemes: str
     bigrams: str
@@ -182,8 +186,9 @@ class WordSplitter:
         """
         words = self.words(question)
         said = words.morphemes.split()
-        telling = said if HANGUL_RUN.search(question) else _telling(said, question)
-        return replace(words, morphemes=" ".join(telling), meanings=meanings(telling))
+        idle = [] if HANGUL_RUN.search(question) else _idle(said, question)
+        telling = [word for word in said if word not in idle]
+        return replace(words, meanings=(*meanings(telling), *((word, ()) for word in idle)))
 
     def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
         """The words that carry meaning, and the names among them."""
@@ -195,10 +200,10 @@ class WordSplitter:
         return morphemes, names
 
 
-def _telling(words: list[str], question: str) -> list[str]:
-    """The words of an English question but those that say nothing, unless all do: "it" is no IT, "will" no Will."""
+def _idle(words: list[str], question: str) -> list[str]:
+    """The words of an English question that say nothing; "it" is no IT, and "will" no Will."""
     names = {name.lower() for name in CAPITALISED.findall(question)}
-    return [word for word in words if word not in FUNCTION_WORDS or word in names] or words
+    return [word for word in dict.fromkeys(words) if word in FUNCTION_WORDS and word not in names]
 
 
 def _is_name(form: str, tag: str) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LESS, LEFT = 1.0, 0.1
 # Weights of the two columns, where a bigram says less than a morpheme, and of what a word is in the other language.
 COLUMNS = {"morphemes": 1.0, "bigrams": 0.3}
-MEANING = 0.5
+MEANING = 0.6
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
@@ -201,18 +201,23 @@ def _matches(words: Words) -> Iterator[tuple[str, float, bool]]:
             match = _match(column, word)
             found[match] = (match, COLUMNS[column], SOUND.fullmatch(match) is not None)
     for _, others in words.meanings:
-        match = _match("morphemes", *others)
-        found.setdefault(match, (match, MEANING, True))
+        if others:
+            match = _match("morphemes", *others)
+            found.setdefault(match, (match, MEANING, True))
     yield from list(found.values())[:MOST_LOOKED_UP]
 
 
 def _in_place(terms: Sequence[Term], words: Words) -> list[Term]:
-    """A word that no passage has is not counted where the other language has it: that one counts in its place."""
+    """A word that no passage has is not counted if it says nothing, or if the other language has it, which then counts."""
     known = {term.match: term for term in terms}
     for word, others in words.meanings:
-        own, other = known.get(_match("morphemes", word)), known.get(_match("morphemes", *others))
-        if own and other and other.matches and not own.matches:
+        own = known.get(_match("morphemes", word))
+        if own is None or own.matches:
+            continue
+        other = known.get(_match("morphemes", *others)) if others else None
+        if not others or (other and other.matches):
             known[own.match] = own._replace(extra=True)
+        if other and other.matches:
             known[other.match] = other._replace(extra=False)
     return list(known.values())
 

@@ -59,14 +59,11 @@ def test_every_line_has_words_of_both_languages() -> None:
         assert all(HANGUL_RUN.search(word) for word in korean.split()), line_
 
 
-def test_the_function_words_of_a_question_are_left_out_of_it() -> None:
+def test_the_function_words_of_a_question_mean_nothing() -> None:
     asked = WORDS.asked("How many users may it serve at most?")
-    assert asked.morphemes == "many users serve most"
+    assert asked.morphemes == "how many users may it serve at most"
+    assert [word for word, others in asked.meanings if not others] == ["how", "may", "it", "at"]
     assert ("users", ("사용자", "유저")) in asked.meanings
-
-
-def test_a_question_of_function_words_alone_keeps_them() -> None:
-    assert WORDS.asked("Who is it?").morphemes == "who is it"
 
 
 def test_a_question_in_korean_brings_english_and_its_inflected_words_their_stem() -> None:
@@ -104,8 +101,8 @@ def test_an_ending_is_not_taken_for_more_than_it_is(text: str) -> None:
         ("Where in the US does Will live?", "will"),
     ],
 )
-def test_what_only_looks_like_a_function_word_is_kept(question: str, kept: str) -> None:
-    assert kept in WORDS.asked(question).morphemes.split()
+def test_what_only_looks_like_a_function_word_is_none(question: str, kept: str) -> None:
+    assert (kept, ()) not in WORDS.asked(question).meanings
 
 
 def test_a_memory_in_korean_is_found_by_a_question_in_english(tmp_path: Path) -> None:

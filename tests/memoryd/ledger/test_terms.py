@@ -179,6 +179,13 @@ def test_words_that_mean_the_same_count_once(counted: Ledger) -> None:
     assert shares.shares.max() == pytest.approx(alone)
 
 
+def test_a_word_that_says_nothing_counts_where_somebody_says_it(counted: Ledger) -> None:
+    assert share(counted, "tofu zebra", ("zebra", ())) == 1
+    assert share(counted, "tofu cat", ("cat", ())) == share(counted, "tofu cat") == 1
+    put(counted, "day0316/a.txt", "zebra")
+    assert share(counted, "tofu zebra", ("zebra", ())) < 1
+
+
 def test_a_word_that_neither_language_has_lowers_every_share(counted: Ledger) -> None:
     assert share(counted, "tofu zebra", ("zebra", ("eollukmal",))) == best_share(counted, "tofu zebra") < 1
 
