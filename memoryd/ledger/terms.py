@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LESS, LEFT = 1.0, 0.1
 # Weights of the two columns, where a bigram says less than a morpheme, and of what a word is in the other language.
 COLUMNS = {"morphemes": 1.0, "bigrams": 0.3}
-MEANING = 0.6
+MEANING = 0.5
 # Terms that are counted, and of these the rarest that are looked for.
 MOST_LOOKED_UP = 256
 MOST_TERMS = 64
@@ -208,7 +208,7 @@ def _matches(words: Words) -> Iterator[tuple[str, float, bool]]:
 
 
 def _in_place(terms: Sequence[Term], words: Words) -> list[Term]:
-    """A word that no passage has is not counted if it says nothing, or if the other language has it, which then counts."""
+    """A word that no passage has is not counted if it says nothing, or where the other language has it: that counts."""
     known = {term.match: term for term in terms}
     for word, others in words.meanings:
         own = known.get(_match("morphemes", word))
