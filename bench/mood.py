@@ -22,7 +22,8 @@ from bench.daemon import REPOSITORY
 from bench.machine import describe_machine
 from memoryd.config import Config, Paths
 from memoryd.embedder import open_embedder
-from memoryd.emotions import EMOTIONS, EmotionReader
+from memoryd.emotions import EmotionReader
+from memoryd.mood_words import EMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

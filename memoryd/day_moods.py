@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from memoryd.emotions import EMOTIONS, NEUTRAL
 from memoryd.mood import CALM, being_weights
+from memoryd.mood_words import EMOTIONS, NEUTRAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -40,7 +40,7 @@ from memoryd.errors import (
 from memoryd.forgetting import in_words as proposal_in_words
 from memoryd.forgetting import proposals, what_to_forget
 from memoryd.journal import Utterance, new_conversation_id
-from memoryd.mood import in_words as mood_in_words
+from memoryd.mood_words import in_words as mood_in_words
 from memoryd.prompt import Beside, Room, make_prompt
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from memoryd.forgetting import Proposal
     from memoryd.journal import Journal
     from memoryd.ledger import IdentityRow, Ledger
-    from memoryd.mood import Mood, Moods
+    from memoryd.mood import Moods
+    from memoryd.mood_words import Mood
     from memoryd.own_part import OwnParts
     from memoryd.prompt import Prompt, PromptReport
     from memoryd.quotes import Quotes

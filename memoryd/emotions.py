@@ -26,6 +26,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from memoryd.errors import EmbedderError
+from memoryd.mood_words import EMOTIONS
 
 if TYPE_CHECKING:
     import threading
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
     from memoryd.embedder import Embedder
 
-EMOTIONS = ("joy", "sadness", "anger", "fear", "surprise", "affection", "neutral")
-NEUTRAL = EMOTIONS.index("neutral")
 # Russell's angles in degrees for delighted, sad, angry, afraid, astonished; affection is not among his 28 words and
 # stands at pleased. Neutral is the middle.
 ANGLES = (24.9, 207.5, 99.0, 116.0, 69.8, 353.2)

@@ -14,7 +14,7 @@ from memoryd.korean import estimate_tokens, sentences
 from memoryd.ledger.files import ERASED_LINE
 from memoryd.life import choose
 from memoryd.manifests import MANIFESTS, head_of, room_fault
-from memoryd.mood import IN_KOREAN
+from memoryd.mood_words import IN_KOREAN
 from memoryd.statements import Kind
 
 if TYPE_CHECKING:

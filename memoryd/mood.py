@@ -15,14 +15,14 @@ guess about words, given with how sure it is; nothing is claimed about what anyb
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from loaders.notes import SPEAKER as NOTE
-from memoryd.emotions import EMOTIONS, NEUTRAL, EmotionReader, circumplex
+from memoryd.emotions import EmotionReader, circumplex
+from memoryd.mood_words import EMOTIONS, NEUTRAL, Mood
 
 if TYPE_CHECKING:
     import threading
@@ -47,36 +47,6 @@ MOST_PEOPLE = 8
 # What does not fade weighs as half a turn that was said just now; what people say, a third of the being's own words.
 CALM = 0.5
 CAUGHT = 1 / 3
-# Less sure than that, a prompt says nothing of it.
-SURE_ENOUGH = 0.5
-IN_KOREAN = dict(zip(EMOTIONS, ("기쁨", "슬픔", "화", "두려움", "놀람", "애정", "차분함"), strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mood:
-    """How somebody's words of the last hours read.
-
-    Attributes:
-        who: a speaker's name.
-        being: whether it is the being's own.
-        emotion: the likeliest.
-        sure: its share, 0 to 1; on single lines shares are about as often right as they say.
-        valence: unpleasant -1 to pleasant 1.
-        arousal: sleepy -1 to excited 1.
-        emotions: the share of each, together 1.
-        turns: how many were read.
-        last_said: the time of the newest.
-    """
-
-    who: str
-    being: bool
-    emotion: str
-    sure: float
-    valence: float
-    arousal: float
-    emotions: dict[str, float]
-    turns: int
-    last_said: datetime
 
 
 class Moods:
@@ -141,21 +111,6 @@ class Moods:
         emotions = reader.read(np.stack([turn.vector for turn in turns]), [turn.text for turn in turns])
         ages = np.array([now - turn.epoch for turn in turns])
         return moods(turns, emotions, ages, being=self._being, person=user.id)
-
-
-def in_words(moods: Sequence[Mood], asker: str) -> str:
-    """The being's mood and the asker's where they are sure enough and not neutral, in one sentence for a prompt.
-
-    "" where there is none.
-    """
-    told = [
-        f"{each.who}: {IN_KOREAN[each.emotion]} ({each.emotion}, {each.sure:.0%} sure)"
-        for each in moods
-        if (each.being or each.who == asker)
-        and each.sure >= SURE_ENOUGH
-        and each.emotion != EMOTIONS[NEUTRAL]
-    ]
-    return f"지난 몇 시간 동안의 말은 이렇게 읽힌다 – {', '.join(told)}." if told else ""
 
 
 def moods(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from memoryd.daemon import Daemon
     from memoryd.erase import Proof, Report
     from memoryd.ledger import FileRow, IdentityRow, ReplayRow
-    from memoryd.mood import Mood
+    from memoryd.mood_words import Mood
     from memoryd.recall import Hit, Timings
     from memoryd.users import User
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from memoryd.emotions import EMOTIONS, LINES, NEUTRAL, EmotionReader, authored_lines, circumplex
+from memoryd.emotions import LINES, EmotionReader, authored_lines, circumplex
 from memoryd.korean import hangul_share
+from memoryd.mood_words import EMOTIONS, NEUTRAL
 from memoryd.testing import FakeEmbedder
 
 if TYPE_CHECKING:

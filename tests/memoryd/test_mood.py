@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
-from memoryd.emotions import EMOTIONS
 from memoryd.ledger import Ledger
 from memoryd.ledger.vectors import Spoken
-from memoryd.mood import Moods, in_words, moods
+from memoryd.mood import Moods, moods
+from memoryd.mood_words import EMOTIONS, in_words
 from memoryd.testing import FakeClock
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memoryd.embedder import PromptedEmbedder
-    from memoryd.mood import Mood
+    from memoryd.mood_words import Mood
     from memoryd.testing import FakeEmbedder
 
 HOUR = 3600.0

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.memoryd.api.stand_in import StandIn
+
+
+def test_what_opens_the_port_brings_in_nothing_that_takes_long() -> None:
+    """Numpy came in once with a mood's words, which stood beside what computes moods."""
+    heavy = ["numpy", "torch", "httpx", "onnxruntime", "llama_cpp", "chromadb", "kiwipiepy", "loaders"]
+    code = f"import sys, memoryd.daemon, memoryd.api.server; print(sorted(set({heavy}) & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_the_daemon_starts_behind_the_open_port_and_stops_with_the_app(daemon: StandIn) -> None:
