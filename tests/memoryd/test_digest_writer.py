@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm import Finish, ModelError, Piece, State
+from llm import Engine, Finish, ModelError, ModelSettings, Piece, State, make_runner
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.day_digests import DayDigests
 from memoryd.digest_writer import DigestWriter, fitted, question
@@ -14,6 +14,7 @@ from memoryd.errors import StoreError
 from memoryd.identity import DIGEST
 from memoryd.ledger.digests import DayTurn, DigestRow
 from memoryd.testing import FakeClock, FakeGenerator
+from tests.llm.tiny_gguf import LLAMA, write_tiny
 from tests.memoryd.parts import SHARED, Home, line
 from tests.waiting import until
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from llm import GenerateRequest
+    from llm import GenerateRequest, Generator
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 DIGESTED = "지훈이 두부를 데려왔다."
@@ -332,3 +333,40 @@ def test_a_ledger_that_refuses_one_day_leaves_the_others_told(
     with pytest.raises(StoreError):
         scene.writer(FakeGenerator(answer=DIGESTED)).step()
     assert len(scene.told()) == 1
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Generator]:
+    """A real model of random weights, computed by the real engine."""
+    engine = Engine()
+    path = write_tiny(tmp_path / "tiny.gguf", LLAMA)
+    model = make_runner("llama", "tiny", ModelSettings(path=path, context_tokens=4096), engine)
+    model.load()
+    yield model
+    model.close()
+    engine.close()
+
+
+def test_a_real_model_is_asked_and_what_it_writes_is_told(
+    scene: Scene, tiny: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoryd.digest_writer.ANSWER_TOKENS", 200)
+    writer = DigestWriter(digests=scene.digests, loop=scene.loop, models=[tiny])
+    written = writer.step()
+    known = scene.digests.known()
+    assert len(known) == written
+    # Random weights may find no sentence's end; what they say has one line and names its author.
+    assert all(each.row.model == "tiny" and "\n" not in each.row.text for each in known)
+    assert scene.loop.replay("request").state == "done"
+
+
+def test_a_drop_ends_what_a_real_model_is_writing(scene: Scene, tiny: Generator) -> None:
+    writer = DigestWriter(digests=scene.digests, loop=scene.loop, models=[tiny])
+    steps: list[int] = []
+    thread = threading.Thread(target=lambda: steps.append(writer.step()))
+    thread.start()
+    while thread.is_alive():
+        writer.drop()
+        thread.join(0.01)
+    assert steps == [0]
+    assert len(scene.digests.missing()) == 2
