@@ -19,6 +19,7 @@ from memoryd.quotes import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
@@ -103,10 +104,10 @@ class DigestWriter:
         """
         written, tried = 0, set[str]()
         try:
-            while (model := self._ready_for(tried)) is not None:
+            while self._next(tried) is not None and (model := self._ready()) is not None:
                 # Before the day is read: an erasure after that ends its digest, however late that begins.
                 self._dropped = threading.Event()
-                day = next((each for each in self._digests.missing() if each.key not in tried), None)
+                day = self._next(tried)
                 if day is None or self._stopping.is_set():
                     break
                 tried.add(day.key)
@@ -121,14 +122,16 @@ class DigestWriter:
                 self._loop.replay(TRIGGER)
         return written
 
-    def _ready_for(self, tried: set[str]) -> Generator | None:
-        """The first model that is ready, waited for while a day has no digest; None where there is nothing to do."""
+    def _next(self, tried: AbstractSet[str]) -> Day | None:
+        """The newest day that has no digest now and was not tried yet, by its key."""
+        return next((each for each in self._digests.missing() if each.key not in tried), None)
+
+    def _ready(self) -> Generator | None:
+        """The first model that is ready, waited for however long that takes; None at the end."""
         while not self._stopping.is_set():
             for model in self._models:
                 if model.status().state is State.READY:
                     return model
-            if all(each.key in tried for each in self._digests.missing()):
-                return None
             self._stopping.wait(LOOK_SECONDS)
         return None
 

@@ -184,7 +184,6 @@ def open_memory(
 def day_digests(config: Config, ledger: Ledger, users: Users, clock: Clock) -> DayDigests | None:
     """What a model says of the last days, where the configuration has one write it."""
     if config.replay.digests != "model":
-        ledger.digests.keep({})
         return None
     return DayDigests(ledger=ledger, owners=users.identity_owners, clock=clock)
 

@@ -117,11 +117,14 @@ class ReplayKills:
         before = versions(self._victim.state / LEDGER)
         replay = threading.Thread(target=self._replay, daemon=True)
         replay.start()
-        threading.Event().wait(self._chance.uniform(0.0, REACH * self.score.longest_s))
+        moment = self._chance.uniform(0.0, REACH * self.score.longest_s)
+        threading.Event().wait(moment)
         self._victim.kill()
         self.score.kills += 1
         replay.join(LIMIT_S)
-        self._judge(before)
+        if self._judge(before) == "old":
+            # It takes longer than that now: on a busy machine, too, kills shall fall at its end and after it.
+            self.score.longest_s = max(self.score.longest_s, moment)
 
     def _replay(self) -> None:
         begun = time.monotonic()
@@ -129,7 +132,8 @@ class ReplayKills:
             client.replay()
             self.score.longest_s = max(self.score.longest_s, time.monotonic() - begun)
 
-    def _judge(self, before: list[Version]) -> None:
+    def _judge(self, before: list[Version]) -> str:
+        """Compares what the kill left with what it found and with what was being made; then starts again."""
         with tempfile.TemporaryDirectory(prefix="memoryd-killed-") as folder:
             copy = _copied(self._victim.state, Path(folder))
             left = versions(copy / LEDGER)
@@ -155,6 +159,7 @@ class ReplayKills:
             sys.stderr.write(f"NOT RECOVERED: {error}\n")
             self._victim.stop()
             self.open()
+        return what
 
     def _expected(self, folder: Path, latest: Version, *, moods: bool = True) -> Version:
         """The identity that these memories make, by a replay of our own over a copy of the ledger."""

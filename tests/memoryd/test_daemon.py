@@ -10,8 +10,10 @@ from llm import ModelSettings
 from memoryd import opening
 from memoryd.config import Config, Embedding, Llm, Model, Paths
 from memoryd.daemon import Daemon
+from memoryd.errors import StoreError
 from memoryd.index_keeper import PIPELINE
 from memoryd.language_models import local_models
+from memoryd.ledger.digests import DigestStore
 from memoryd.manifests import MANIFESTS
 from memoryd.testing import FakeGenerator
 from tests.waiting import until
@@ -101,6 +103,23 @@ def test_a_ledger_damaged_while_the_daemon_starts_is_recovered_and_the_start_goe
     assert "was damaged" in next(part.detail for part in daemon.parts() if part.name == "ledger")
     assert daemon.ledger.setting(PIPELINE) != "salvaged"
     assert len(tries) > 1  # how many depends on when the ledger is looked after
+
+
+def test_a_disk_that_refuses_while_stale_digests_are_dropped_delays_the_start_and_does_not_end_it(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = DigestStore.keep, []
+
+    def refusing_at_first(store: DigestStore, keys: dict[str, str]) -> None:
+        tries.append(keys)
+        if len(tries) == 1:
+            raise StoreError("the disk is full")
+        real(store, keys)
+
+    monkeypatch.setattr(DigestStore, "keep", refusing_at_first)
+    daemon.start()
+    until(lambda: daemon.answers() and daemon.ledger.files.totals().indexed == 1, PATIENCE_S)
+    assert tries == [{}, {}]
 
 
 def test_the_identity_in_force_is_pinned_in_every_model_at_the_start_and_after_a_replay(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm import Engine, Finish, ModelError, ModelSettings, Piece, State, make_runner
+from llm import Engine, Finish, ModelError, ModelSettings, ModelStatus, Piece, State, make_runner
 from memoryd.boot_memory_loop import BootMemoryLoop
 from memoryd.day_digests import DayDigests
 from memoryd.digest_writer import DigestWriter, fitted, question
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm import GenerateRequest, Generator
+    from memoryd.day_digests import Day
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 DIGESTED = "지훈이 두부를 데려왔다."
@@ -370,3 +371,31 @@ def test_a_drop_ends_what_a_real_model_is_writing(scene: Scene, tiny: Generator)
         thread.join(0.01)
     assert steps == [0]
     assert len(scene.digests.missing()) == 2
+
+
+def test_who_waits_for_a_model_does_not_read_the_days_again_and_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose file is missing never gets ready."""
+    monkeypatch.setattr("memoryd.digest_writer.LOOK_SECONDS", 0.001)
+    reads: list[int] = []
+    looks: list[int] = []
+    real = scene.digests.missing
+
+    def missing() -> list[Day]:
+        reads.append(1)
+        return real()
+
+    monkeypatch.setattr(scene.digests, "missing", missing)
+
+    class Absent(FakeGenerator):
+        def status(self) -> ModelStatus:
+            looks.append(1)
+            return ModelStatus(name=self.name, family="fake", state=State.ABSENT)
+
+    writer = scene.writer(Absent())
+    writer.start()
+    writer.wake()
+    until(lambda: len(looks) > 20, LIMIT_S)
+    writer.stop()
+    assert len(reads) == 1
