@@ -5,9 +5,7 @@ lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 from llm import Engine, Identity, State
 from memoryd.clock import SystemClock
 from memoryd.errors import (
-    AlreadyRunningError,
     EmbedderError,
     LedgerDamagedError,
     MemorydError,
@@ -29,11 +26,11 @@ from memoryd.language_models import BUNDLED, generators
 from memoryd.ledger_keeper import LedgerKeeper
 from memoryd.manifests import read_manifests, room_fault
 from memoryd.origin import unconfirmed
+from memoryd.state_lock import lock_state
 from memoryd.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import IO
 
     from memoryd.boot_memory_loop import BootMemoryLoop
@@ -48,7 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCK_FILE = "daemon.lock"
 STOP_LIMIT_S = 3.0
 # Between two tries of a step of the boot that the ledger refused.
 RETRY_SECONDS = 1.0
@@ -68,17 +64,22 @@ class Part:
 class Daemon:
     """One memoryd over one state folder.
 
+    Args:
+        config: the configuration.
+        lock: what holds the state folder already; without it, it is taken here.
+        users: who they are, where that was read already.
+
     Raises:
         AlreadyRunningError: another daemon owns the state folder.
         StoreError: the state folder can't be written.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, lock: IO[str] | None = None, users: Users | None = None) -> None:
         self.config = config
         self.clock = SystemClock()
         self.began = self.clock.monotonic()
-        self._lock_file = _lock(config)
-        self.users = Users(config.paths.manifest, config.paths.state)
+        self._lock_file = lock or lock_state(config.paths.state)
+        self.users = users or Users(config.paths.manifest, config.paths.state)
         self.journal = Journal(config.paths.memory)
         self.engine = Engine()
         self.generators = generators(config, self.engine)
@@ -503,28 +504,3 @@ def _looked_at(name: str, look: Callable[[], Part]) -> Part:
         return look()
     except StoreError as error:
         return Part(name=name, state="degraded", detail=str(error))
-
-
-def _lock(config: Config) -> IO[str]:
-    """One daemon a state folder: the lock goes with the process, however it ends."""
-    state = config.paths.state
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        # On a disk that is read-only now, the file is there from an earlier run, and the port says what is wrong.
-        file = (state / LOCK_FILE).open("r" if _is_read_only(state) else "a")
-    except OSError as error:
-        raise StoreError(
-            f"The state folder {state} can't be written: {error.strerror}. Mend its permissions or set paths.state."
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise AlreadyRunningError(
-            f"Another memoryd owns {state}. Stop it first, or give this one its own paths.state."
-        ) from error
-    return file
-
-
-def _is_read_only(state: Path) -> bool:
-    return (state / LOCK_FILE).exists() and not os.access(state, os.W_OK)

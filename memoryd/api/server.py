@@ -1,14 +1,12 @@
-"""The app, and the process around it: the port first, everything else behind it.
+"""The app, and what serves it: `memoryd run` by way of `port`, or `uvicorn memoryd.api.server:app`.
 
-memoryd run                          uvicorn memoryd.api.server:app
-    └── run() ── create_app() ── lifespan: Daemon ─▶ port ─▶ Daemon.start() … Daemon.stop()
+create_app() ── lifespan: Daemon ─▶ port ─▶ Daemon.start() … Daemon.stop()
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -25,7 +23,6 @@ from memoryd.api.gate import Gate
 from memoryd.api.problems import add_problem_handlers
 from memoryd.config import load_config
 from memoryd.daemon import Daemon
-from memoryd.errors import ConfigError
 from memoryd.logs import setup_logging
 
 if TYPE_CHECKING:
@@ -84,41 +81,18 @@ class _Server(uvicorn.Server):
             _greet(self.servers[0].sockets[0].getsockname())
 
 
-def run(config_path: Path | None) -> int:
-    """Runs the daemon until it is told to stop.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ConfigError: the configuration is wrong, or the address is taken.
-        AlreadyRunningError: another daemon owns the state folder.
-    """
-    config = load_config(config_path).config
-    daemon = Daemon(config)
-    # uvicorn stops at SIGTERM and then sends it to itself again; to have been told to stop is no failure.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-    with _listen(config.server.host, config.server.port) as listener:
-        settings = uvicorn.Config(
-            create_app(daemon),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=GRACE_S,
-        )
-        server = _Server(settings)
-        server.run(sockets=[listener])
+def serve(app: FastAPI, listener: socket.socket) -> int:
+    """Serves the app at a listening socket until the process is told to stop. Returns the exit code."""
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(settings)
+    server.run(sockets=[listener])
     return 0 if server.started else 1
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise ConfigError(
-            f"server.host and server.port: {host}:{port} can't be listened on: {error.strerror}. "
-            "Stop what uses it, or set MEMORYD_SERVER__PORT to another port."
-        ) from error
 
 
 def notify_systemd(state: str) -> None:

@@ -20,7 +20,7 @@ def serve(config: Path | None) -> int:
     # First of all: it takes longer to load than all else, and does so on another core while the daemon is imported.
     KIWI.start()
     try:
-        from memoryd.api.server import run
+        from memoryd.api.port import run
 
         return run(config)
     except MemorydError as error:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 MEMORYD = "import sys; from memoryd.cli.app import main; sys.exit(main())"
 REPLAY_NOW = "import sys; from memoryd.cli.app import replay_now; sys.exit(replay_now())"
 GREETED = (
-    "import sys; from memoryd.api import server; "
-    "server.run = lambda _: server._greet(('127.0.0.1', 7777)) or 0; "
+    "import sys; from memoryd.api import port, server; "
+    "port.run = lambda _: server._greet(('127.0.0.1', 7777)) or 0; "
     "from memoryd.cli.app import main; sys.exit(main())"
 )
 IMPORTED = (
@@ -52,7 +52,10 @@ def ran(
     code: str, *arguments: str, url: str = "http://127.0.0.1:1", encoding: str = "utf-8"
 ) -> tuple[int, str, str]:
     with start(code, *arguments, url=url, encoding=encoding) as process:
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     return process.returncode, out, err
 
 

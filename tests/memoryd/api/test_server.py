@@ -17,13 +17,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from memoryd.api import server
-from memoryd.config import load_config
-from memoryd.daemon import Daemon
-from memoryd.errors import AlreadyRunningError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from memoryd.daemon import Daemon
     from tests.memoryd.api.stand_in import StandIn
 
 
@@ -91,41 +89,9 @@ class Full(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    for name in ("memory", "manifest"):
-        (tmp_path / name).mkdir()
-    file = tmp_path / "config.toml"
-    file.write_text("[llm]\nenabled = false\n")
-    return file
-
-
-def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        monkeypatch.setenv("MEMORYD_SERVER__PORT", str(port))
-        with pytest.raises(ConfigError) as caught:
-            server.run(config)
-    message = str(caught.value)
-    assert f"server.port: 127.0.0.1:{port}" in message
-    assert "Address already in use" in message
-    assert "MEMORYD_SERVER__PORT" in message
-
-
 def test_a_greeting_that_a_full_disk_refuses_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by `bench.faults`: the daemon ended at its start because its output could not be written."""
     full = Full()
     monkeypatch.setattr(sys, "stdout", full)
     server._greet(("127.0.0.1", 7777))
     assert full.asked
-
-
-def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
-    first = Daemon(load_config(config).config)
-    try:
-        with pytest.raises(AlreadyRunningError, match=r"Another memoryd owns .*state"):
-            server.run(config)
-    finally:
-        first.stop()
