@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -162,6 +163,15 @@ class Daemon:
         """Waits for the first 200 of `/health`."""
         self._wait(lambda: self._answers("/health"), "answer /health", HEALTH_SECONDS, poll)
 
+    def wait_app(self, *, poll: float = POLL_SECONDS) -> None:
+        """Waits until the whole interface answers: somebody without a token is asked for one."""
+        self._wait(
+            lambda: self._answers("/api/status", HTTPStatus.UNAUTHORIZED),
+            "ask for a token",
+            HEALTH_SECONDS,
+            poll,
+        )
+
     def wait_ready(self, *, poll: float = POLL_SECONDS) -> None:
         """Waits for the first 200 of `/ready`: a question can be answered."""
         self._wait(lambda: self._answers("/ready"), "get ready", READY_SECONDS, poll)
@@ -247,11 +257,11 @@ class Daemon:
             return
         raise DaemonError(f"The daemon ended with exit code {code}.\n{self.log_tail()}")
 
-    def _answers(self, path: str) -> bool:
+    def _answers(self, path: str, status: HTTPStatus = HTTPStatus.OK) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", path)
-            return connection.getresponse().status == http.HTTPStatus.OK
+            return connection.getresponse().status == status
         except (OSError, http.client.HTTPException):
             return False
         finally:

@@ -1,6 +1,6 @@
 """The composition root: builds every part, starts them in order behind the open port, stops them in reverse.
 
-lock ─▶ (port opens) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi's child) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
+lock ─▶ (app) ─▶ ledger ─▶ replay ─▶ models ∥ (embedder ∥ Kiwi's child) ─▶ Chroma ─▶ watcher ─▶ replay, schedule
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Daemon:
 
     Raises:
         AlreadyRunningError: another daemon owns the state folder.
-        StoreError: the state folder can't be written.
+        StoreError: the state folder can't be written, or who the users are can't be read.
     """
 
     def __init__(self, config: Config, *, lock: IO[str] | None = None, users: Users | None = None) -> None:

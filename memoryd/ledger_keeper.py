@@ -140,7 +140,7 @@ class LedgerKeeper:
 
     def _begin_new_generation(self, ledger: Ledger) -> None:
         """What Chroma holds belongs to the ledger that was; its folders say how far that had counted."""
-        from memoryd.index_keeper import GENERATION, PIPELINE  # brings numpy, and the port opens first
+        from memoryd.index_keeper import GENERATION, PIPELINE  # brings numpy, and the app answers first
 
         folders = (self._state / "chroma").glob("g*")
         numbers = [int(folder.name[1:]) for folder in folders if folder.name[1:].isdecimal()]

@@ -1,4 +1,4 @@
-"""A mood in words: its emotions by name, and what a prompt says of it. The port opens with this, without numpy."""
+"""A mood in words: its emotions by name, and what a prompt says of it. The app starts with this, without numpy."""
 
 from __future__ import annotations
 

@@ -151,8 +151,8 @@ if not TYPE_CHECKING:  # a type checker must still see that a misspelt name is n
     def __getattr__(name: str) -> object:
         """Loads the clients when they are asked for.
 
-        The daemon reads its shapes from this package before its port is open, and httpx alone would cost it
-        a sixth of a second.
+        The daemon reads its shapes from this package before it answers anything but `/health`, and httpx alone
+        would cost it a sixth of a second.
         """
         if name in {"AsyncClient", "Client"}:
             return getattr(import_module("memoryd_client._client"), name)

@@ -1,19 +1,21 @@
 """`memoryd run`: the port first. It answers while the app, which takes far longer to import, comes in behind it.
 
-configuration ─▶ lock, users ─▶ port ─▶ a doorkeeper answers ∥ the app is imported ─▶ the app has the port
+configuration ─▶ lock, users ─▶ port ─▶ early answers ∥ the app is imported ─▶ the app has the port
+
+An early answer needs no token and tells nothing but that the process is alive, and that all else has to wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memoryd.config import load_config
 from memoryd.errors import ConfigError, NotReadyError
@@ -21,14 +23,14 @@ from memoryd.state_lock import lock_state
 from memoryd.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
     from pathlib import Path
+    from typing import Any
 
-# How long the doorkeeper waits for the rest of a request, and how soon it sees that it is relieved.
-REQUEST_S = 2.0
-RELIEVED_S = 0.01
-# What it reads of a body before it answers: a connection that closes on unread bytes may lose the answer.
-BODY_BYTES = 2**20
+# How long an early connection may last, whatever comes on it.
+LASTS_S = 2.0
+PIECE_BYTES = 2**16
+RETRY_AFTER_S = 1
 COMING_UP = "memoryd is coming up; try again in a moment."
 
 
@@ -50,12 +52,13 @@ def run(config_path: Path | None) -> int:
         # Who finds the port open finds the token made.
         users = Users(config.paths.manifest, config.paths.state)
         with _listen(config.server.host, config.server.port) as listener:
-            with _doorkeeper(listener):
-                from memoryd.api.server import create_app, serve
+            with _early_answers(listener):
+                from memoryd.api.server import create_app, prepare
                 from memoryd.daemon import Daemon
 
-                app = create_app(Daemon(config, lock=lock, users=users))
-            return serve(app, listener)
+                server = prepare(create_app(Daemon(config, lock=lock, users=users)))
+            server.run(sockets=[listener])
+    return 0 if server.started else 1
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -69,73 +72,80 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _doorkeeper(listener: socket.socket) -> Iterator[None]:
-    """Answers at a listening socket while the block runs; who comes in between waits for whoever has it next."""
-    doorkeeper = _Doorkeeper(listener)
-    thread = threading.Thread(
-        target=doorkeeper.serve_forever, args=(RELIEVED_S,), name="doorkeeper", daemon=True
-    )
-    thread.start()
+def _early_answers(listener: socket.socket) -> Iterator[None]:
+    """Answers whoever connects while the block runs, on a thread; who connects after it waits for the app.
+
+    The thread ends with its last connection, at most `LASTS_S` later.
+    """
+    loop = asyncio.new_event_loop()
+
+    def work() -> None:
+        loop.run_forever()
+        loop.close()
+
+    def do(step: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(step, loop).result()
+
+    threading.Thread(target=work, name="early answers", daemon=True).start()
+    # A copy, because asyncio closes what it accepted on.
+    server = do(asyncio.start_server(_answer, sock=listener.dup()))
     try:
         yield
     finally:
-        doorkeeper.shutdown()
-        thread.join()
+        do(_leave(server))
+        asyncio.run_coroutine_threadsafe(_end(), loop)
 
 
-class _Doorkeeper(ThreadingHTTPServer):
-    """Every request on a thread of its own, so that one that says nothing holds up no other."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        super().__init__(listener.getsockname(), _Answers, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who left before the answer is not worth a traceback."""
+async def _leave(server: asyncio.Server) -> None:
+    """Accepts nobody any more."""
+    server.close()
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """`/health`: alive. All else: not yet, in the words that the app has for it."""
+async def _end() -> None:
+    """Ends the loop after its last connection."""
+    while connections := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(connections)
+    asyncio.get_running_loop().stop()
 
-    timeout = REQUEST_S
 
-    def do_GET(self) -> None:
-        """Says how it is."""
-        path = self.path.partition("?")[0]
-        if path == "/health":
-            self._answer(HTTPStatus.OK, {"status": "ok"})
-        elif path == "/ready":
-            part = {"name": "daemon", "state": "loading", "detail": COMING_UP}
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"ready": False, "parts": [part], "models": []})
-        else:
-            self.not_yet()
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection, one answer."""
+    # Who leaves, says nothing or never comes to the end of a header is let go without one.
+    with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        async with asyncio.timeout(LASTS_S):
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(_answer_to(head))
+            writer.write_eof()
+            # A connection that is closed on unread bytes may take the answer back.
+            while await reader.read(PIECE_BYTES):
+                pass
+    writer.close()
 
-    def not_yet(self) -> None:
-        """A problem document (RFC 9457), as the app's are."""
-        length = self.headers.get("Content-Length", "")
-        self.rfile.read(min(int(length), BODY_BYTES) if length.isdecimal() else 0)
-        status = HTTPStatus(NotReadyError.status)
-        problem = {
+
+def _answer_to(head: bytes) -> bytes:
+    """What `/health` and `/ready` say, and for all else a problem document (RFC 9457), in the app's own shapes."""
+    words = head.split(maxsplit=2)
+    path = words[1].partition(b"?")[0] if len(words) > 1 else b""
+    status, kind = HTTPStatus(NotReadyError.status), "application/json"
+    body: dict[str, object]
+    if path == b"/health":
+        status = HTTPStatus.OK
+        body = {"status": "ok"}
+    elif path == b"/ready":
+        part = {"name": "daemon", "state": "loading", "detail": COMING_UP}
+        body = {"ready": False, "parts": [part], "models": []}
+    else:
+        kind = "application/problem+json"
+        body = {
             "type": "about:blank",
             "title": NotReadyError.title,
             "status": status,
             "detail": COMING_UP,
             "code": NotReadyError.code,
         }
-        self._answer(status, problem, kind="application/problem+json")
-
-    do_POST = do_DELETE = not_yet  # noqa: N815  (http.server's names)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (http.server's name)
-        """Requests are not logged, here as in the app."""
-
-    def _answer(self, status: HTTPStatus, body: dict[str, Any], *, kind: str = "application/json") -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            self.send_header("Retry-After", "1")
-        self.end_headers()
-        self.wfile.write(content)
+    content = json.dumps(body).encode()
+    again = "" if status == HTTPStatus.OK else f"Retry-After: {RETRY_AFTER_S}\r\n"
+    return (
+        f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
+        f"{again}Connection: close\r\n\r\n"
+    ).encode() + content

@@ -28,7 +28,7 @@ from memoryd.logs import setup_logging
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-# The heavy imports behind the port would keep the first answer waiting; they begin so much later.
+# The heavy imports behind the port would keep the app's first answer waiting; they begin so much later.
 HEAD_START_S = 0.1
 # How long an answer that is being streamed may go on after the daemon was told to stop.
 GRACE_S = 5
@@ -81,8 +81,8 @@ class _Server(uvicorn.Server):
             _greet(self.servers[0].sockets[0].getsockname())
 
 
-def serve(app: FastAPI, listener: socket.socket) -> int:
-    """Serves the app at a listening socket until the process is told to stop. Returns the exit code."""
+def prepare(app: FastAPI) -> uvicorn.Server:
+    """What serves the app at a socket, with all that it needs imported."""
     settings = uvicorn.Config(
         app,
         log_config=None,
@@ -90,9 +90,8 @@ def serve(app: FastAPI, listener: socket.socket) -> int:
         lifespan="on",
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = _Server(settings)
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
+    settings.load()
+    return _Server(settings)
 
 
 def notify_systemd(state: str) -> None:

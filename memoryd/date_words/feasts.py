@@ -5,7 +5,7 @@
     "설날 직전 금요일"   ──▶ the Friday before it
 
 Those that follow the moon, and Thanksgiving, are looked up in `holidays`, which is imported at the first of
-them, because the port opens first. It knows Korea's days from 1948 to 2100.
+them, because the app answers before it. It knows Korea's days from 1948 to 2100.
 """
 
 from __future__ import annotations

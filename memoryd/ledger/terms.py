@@ -4,7 +4,7 @@ question ─▶ terms ─▶ counted ─▶ the rarest, while they match few eno
 
 A common term ("그리고", "the") matches half of a large memory and tells nothing. FTS5 finds passages many times as fast
 as it scores them, and they are too short for bm25's other parts (how often a word comes, how long the text is) to find
-more: docs/recall.md. Numpy is imported where it is used: the routes import the ledger, and the port opens first.
+more: docs/recall.md. Numpy is imported where it is used: the routes import the ledger, and the app answers first.
 """
 
 from __future__ import annotations

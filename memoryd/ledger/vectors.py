@@ -1,6 +1,6 @@
 """Vectors, kept under embedder and text: nothing is embedded twice.
 
-Numpy is imported where it is used: the routes import the ledger, and the port opens first.
+Numpy is imported where it is used: the routes import the ledger, and the app answers first.
 """
 
 from __future__ import annotations

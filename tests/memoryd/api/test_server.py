@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.memoryd.api.stand_in import StandIn
 
 
-def test_what_opens_the_port_brings_in_nothing_that_takes_long() -> None:
+def test_the_app_brings_in_nothing_that_takes_long() -> None:
     """Numpy came in once with a mood's words, which stood beside what computes moods."""
     heavy = ["numpy", "torch", "httpx", "onnxruntime", "llama_cpp", "chromadb", "kiwipiepy", "loaders"]
     code = f"import sys, memoryd.daemon, memoryd.api.server; print(sorted(set({heavy}) & set(sys.modules)))"
