@@ -46,8 +46,6 @@ def run(config_path: Path | None) -> int:
         StoreError: the state folder can't be written, or who the users are can't be read.
     """
     config = load_config(config_path).config
-    # uvicorn stops at SIGTERM and then sends it to itself again; to have been told to stop is no failure.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     with lock_state(config.paths.state) as lock:
         # Who finds the port open finds the token made.
         users = Users(config.paths.manifest, config.paths.state)
@@ -57,6 +55,9 @@ def run(config_path: Path | None) -> int:
                 from memoryd.daemon import Daemon
 
                 server = prepare(create_app(Daemon(config, lock=lock, users=users)))
+            # uvicorn stops at a signal and then sends it to itself again; to have been told to stop is no failure.
+            signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             server.run(sockets=[listener])
     return 0 if server.started else 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def serve(config: Path | None) -> int:
     """Runs the daemon until it is told to stop. Returns the exit code."""
+    # Until the app has the port nothing needs saving, and an exception raised in the midst of imports may get lost
+    # in a callback that ignores it, or come out as another one.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
+    signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
     from memoryd.kiwi import KIWI
 
     # First of all: it takes longer to load than all else, and does so on another core while the daemon is imported.

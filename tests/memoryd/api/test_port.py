@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -187,26 +186,3 @@ def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
             port.run(config)
     finally:
         first.stop()
-
-
-def test_a_stop_before_the_app_is_there_is_no_failure(config: Path) -> None:
-    """The import of the app is where most of a short life goes."""
-    code = (
-        "import os, pathlib, signal, sys\n"
-        "class Stopped:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'memoryd.api.server': os.kill(os.getpid(), signal.SIGTERM)\n"
-        "sys.meta_path.insert(0, Stopped())\n"
-        "from memoryd.api.port import run\n"
-        "sys.exit(run(pathlib.Path(sys.argv[1])))\n"
-    )
-    environment = os.environ | {"MEMORYD_SERVER__PORT": "0"}
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(config)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
