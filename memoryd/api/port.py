@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
-import sys
 import threading
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -55,9 +53,6 @@ def run(config_path: Path | None) -> int:
                 from memoryd.daemon import Daemon
 
                 server = prepare(create_app(Daemon(config, lock=lock, users=users)))
-            # uvicorn stops at a signal and then sends it to itself again; to have been told to stop is no failure.
-            signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             server.run(sockets=[listener])
     return 0 if server.started else 1
 

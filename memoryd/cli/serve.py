@@ -17,8 +17,9 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def serve(config: Path | None) -> int:
     """Runs the daemon until it is told to stop. Returns the exit code."""
-    # Until the app has the port nothing needs saving, and an exception raised in the midst of imports may get lost
-    # in a callback that ignores it, or come out as another one.
+    # A signal ends the process at once. Until the app has the port nothing needs saving, and an exception in the midst
+    # of imports may get lost in a callback that ignores it, or come out as another one. Then uvicorn takes the
+    # signals, and sends them again once all is stopped: Python's own exit would wait for a worker within a large file.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
     signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(INTERRUPTED))
     from memoryd.kiwi import KIWI
@@ -32,7 +33,5 @@ def serve(config: Path | None) -> int:
     except MemorydError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
     finally:
         KIWI.stop()

@@ -1,8 +1,7 @@
-"""`memoryd run` ends at once, and quietly, when it is told to stop before the app has the port."""
+"""`memoryd run` ends soon and quietly when it is told to stop, whatever it is in the midst of."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -38,21 +37,54 @@ sys.exit(main())
 """
 
 
+# A worker that Python's own exit waits for, as one is within a large file.
+BUSY = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from memoryd.cli.app import main
+
+ThreadPoolExecutor(1).submit(threading.Event().wait)
+sys.argv[1:] = ["run", "--config", sys.argv[1]]
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    for name in ("memory", "manifest"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "config.toml"
+    file.write_text("[llm]\nenabled = false\n[server]\nport = 0\n")
+    return file
+
+
 @pytest.mark.parametrize("module", ["memoryd.config", "memoryd.api.server", "httptools"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_stop_during_an_import_is_no_failure(
-    tmp_path: Path, module: str, number: signal.Signals, code: int
+    config: Path, module: str, number: signal.Signals, code: int
 ) -> None:
-    for name in ("memory", "manifest"):
-        (tmp_path / name).mkdir()
-    config = tmp_path / "config.toml"
-    config.write_text("[llm]\nenabled = false\n")
     ran = subprocess.run(
         [sys.executable, "-c", STOPPED, str(int(number)), module, str(config)],
-        env=os.environ | {"MEMORYD_SERVER__PORT": "0"},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_stop_waits_for_no_worker(config: Path, number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            assert "memoryd listens" in process.stdout.readline()
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == code
+    assert "memoryd.daemon: stopped" in err
+    assert "Traceback" not in err
