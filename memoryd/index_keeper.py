@@ -10,7 +10,8 @@ start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled ve
 
 A generation in which too many vectors were deleted is worn, and is made anew too: Chroma only marks them.
 A folder that Chroma can't even open (three starts in a row failed) is made anew like one that lies. Every new child is
-proven again: the one before it may have been killed in the middle of a write.
+proven again: the one before it may have been killed in the middle of a write. A child that is alive and answers no
+question is started again: one did not get over a full disk that had room again.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ LONGEST_REBUILD_PAUSE_S = 1800.0
 # Deleted vectors stay in the graph that a search walks. So many of all, and no fewer, make a generation worn.
 WORN_SHARE = 0.2
 FEWEST_DELETED = 1000
+# How long a child may be alive and fail at every question before it is started again; not while its disk is full.
+UNUSABLE_S = 20.0
+FULL_BYTES = 2**20
 DRAIN_SECONDS = 3.0
 CHILD_TIMEOUT_S = 2.0
 STOP_LIMIT_S = 10.0
@@ -94,6 +98,7 @@ class IndexKeeper:
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._fault = ""
         self._damage = ""
+        self._failing_since: float | None = None
         self._next_rebuild = 0.0
         self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
@@ -219,6 +224,7 @@ class IndexKeeper:
             try:
                 took = self._turn()
                 self._fault = ""
+                self._failing_since = None
             except IndexDamagedError as error:
                 self._fault = self._damage = str(error)
                 if time.monotonic() < self._next_rebuild:
@@ -227,6 +233,7 @@ class IndexKeeper:
             except IndexUnavailableError as error:
                 log.debug("%s", error)
                 self._fault = str(error)
+                self._restart_unusable()
                 self._stopping.wait(RETRY_SECONDS)
                 continue
             except Exception as error:  # the thread's boundary: the feed must outlive one bad moment
@@ -268,6 +275,19 @@ class IndexKeeper:
             self._damage = ""
             self._next_rebuild = time.monotonic() + self._rebuild_pause
             self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
+
+    def _restart_unusable(self) -> None:
+        """Starts a child again that has been alive for a while and failed at all that it was asked."""
+        now, server = time.monotonic(), self._server
+        if server.elsewhere or not server.answers or _is_full(self._folder):
+            self._failing_since = None
+        elif self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since > UNUSABLE_S:
+            log.warning("Chroma is alive and answers nothing (%s): it is started again", self._fault)
+            self._failing_since = None
+            with self._lock:
+                server.start(self._generation_folder())
 
     def _replace_worn(self) -> None:
         """Begins a new generation where too much of what a search walks through is deleted."""
@@ -394,3 +414,11 @@ def remove_other_generations(folder: Path, generation: int) -> None:
 
 def _folder_name(generation: int) -> str:
     return f"g{generation:04d}"
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk that a folder lies on has no room."""
+    try:
+        return shutil.disk_usage(folder).free < FULL_BYTES
+    except OSError:
+        return False

@@ -294,7 +294,7 @@ class Rounds:
     def _begin_anew(self) -> None:
         """A daemon that did not recover must not spoil the rounds that follow."""
         self.victim.stop()
-        aside = self.victim.state.with_name(f"state-{self.score.kills}")
+        aside = self.victim.state.with_name(f"state-{self.victim.starts}")
         self.victim.state.rename(aside)
         sys.stderr.write(f"  its state is kept in {aside}\n")
         self.open()

@@ -23,6 +23,7 @@ OWN = "day0315/jihoon/own.txt"
 class FakeServer:
     """Makes the folder that it is started on, as Chroma does, and remembers it."""
 
+    elsewhere: bool = False
     failed_starts: int = 0
     starts: int = 1
     answers: bool = True

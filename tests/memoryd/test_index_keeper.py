@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -161,6 +162,48 @@ def test_a_folder_that_chroma_cant_open_is_made_anew_once(bench: Bench) -> None:
     bench.server.failed_starts = index_keeper.FAILED_STARTS
     until(lambda: keeper.generation == 2 and keeper.degraded() is None)
     assert bench.held(2) == ALL
+
+
+def test_a_child_that_is_alive_and_answers_nothing_is_started_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `bench.faults --damage`: a child did not get over a full disk, and recall stayed degraded."""
+    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.0)
+    read_all(bench)
+    bench.in_step()
+    started = len(bench.server.folders)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    keeper.start()
+    until(lambda: bench.server.folders[started:] == ["g0001", "g0001"])
+    bench.indexes[1].broken = False
+    until(lambda: keeper.degraded() is None)
+    assert keeper.generation == 1
+
+
+@pytest.mark.parametrize("why", ["it does not answer yet", "its disk is full", "it is somebody else's"])
+def test_a_child_that_could_not_do_better_is_left_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.0)
+    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
+    if why == "its disk is full":
+        monkeypatch.setattr(index_keeper, "FULL_BYTES", 2**80)
+    bench.server.answers = why != "it does not answer yet"
+    bench.server.elsewhere = why == "it is somebody else's"
+    asked = threading.Semaphore(0)
+
+    def fail() -> None:
+        asked.release()
+        raise IndexUnavailableError("broken")
+
+    keeper = bench.keeper()
+    monkeypatch.setattr(bench.indexes[1], "_reach", fail)
+    read_all(bench)
+    keeper.start()
+    for _ in range(5):
+        assert asked.acquire(timeout=10)
+    assert bench.server.folders == ["g0001"]
 
 
 # A new generation
