@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = REPOSITORY / "models"
+# What the repository's memory holds before anybody has said anything.
+SAMPLE = (
+    "day0310/evening_talk.jsonl",
+    "day0312/sourdough_call.jsonl",
+    "day0312/강릉_여행.txt",
+    "daylast/cello_practice.md",
+)
 HOST = "127.0.0.1"
 HEALTH_SECONDS = 60.0
 READY_SECONDS = 600.0
@@ -69,7 +76,7 @@ class Daemon:
         scratch: an empty folder; memory, manifest, state and log go below it.
         embedder: the value of `embedding.model`.
         language_models: whether any is loaded; search does without.
-        memory: a folder to copy the first memories from.
+        sample: whether it begins with the sample conversations.
         settings: `section__key` → value, of the configuration besides.
     """
 
@@ -79,7 +86,7 @@ class Daemon:
         *,
         embedder: str = "bundled",
         language_models: bool = True,
-        memory: Path | None = None,
+        sample: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.memory = scratch / "memory"
@@ -91,10 +98,10 @@ class Daemon:
         self._groups: list[int] = []
         manifest = scratch / "manifest"
         shutil.copytree(REPOSITORY / "manifest", manifest)
-        if memory:
-            shutil.copytree(memory, self.memory)
-        else:
-            self.memory.mkdir()
+        self.memory.mkdir()
+        for name in SAMPLE if sample else ():
+            (self.memory / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(REPOSITORY / "memory" / name, self.memory / name)
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MEMORYD_")
         } | {

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.daemon import REPOSITORY, Daemon, DaemonError
+from bench.daemon import Daemon, DaemonError
 from bench.machine import describe_machine
 
 STARTS = 5
@@ -24,7 +24,7 @@ def main() -> int:
     port_open, app, ready = [], [], []
     with (
         tempfile.TemporaryDirectory(prefix="memoryd-start-") as scratch,
-        Daemon(Path(scratch), memory=REPOSITORY / "memory") as daemon,
+        Daemon(Path(scratch), sample=True) as daemon,
     ):
         try:
             for number in range(1, STARTS + 1):

@@ -26,7 +26,8 @@ def lock_state(state: Path) -> IO[str]:
         StoreError: it can't be written.
     """
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        # Everybody's words are in it, and other accounts of the machine have no business there.
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         # On a disk that is read-only now, the file is there from an earlier run, and the port says what is wrong.
         file = (state / LOCK_FILE).open("r" if _is_read_only(state) else "a")
     except OSError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.daemon import REPOSITORY, Daemon, DaemonError
+from bench.daemon import Daemon, DaemonError
 from memoryd_client import ClientError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def main() -> int:
     started = time.perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="memoryd-demo-") as scratch,
-        Daemon(Path(scratch), memory=REPOSITORY / "memory") as daemon,
+        Daemon(Path(scratch), sample=True) as daemon,
     ):
         try:
             _round(daemon)

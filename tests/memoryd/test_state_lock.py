@@ -17,6 +17,7 @@ def test_a_folder_that_is_not_there_is_made_and_held(tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state"
     with lock_state(state), pytest.raises(AlreadyRunningError, match=r"Another memoryd owns .*state"):
         lock_state(state)
+    assert state.stat().st_mode & 0o777 == 0o700
 
 
 def test_it_is_free_again_once_let_go(tmp_path: Path) -> None:
