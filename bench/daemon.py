@@ -76,7 +76,7 @@ class Daemon:
         scratch: an empty folder; memory, manifest, state and log go below it.
         embedder: the value of `embedding.model`.
         language_models: whether any is loaded; search does without.
-        sample: whether it begins with the sample conversations.
+        sample: whether it begins with the sample conversations, those that are still there.
         settings: `section__key` → value, of the configuration besides.
     """
 
@@ -101,7 +101,8 @@ class Daemon:
         self.memory.mkdir()
         for name in SAMPLE if sample else ():
             (self.memory / name).parent.mkdir(exist_ok=True)
-            shutil.copy2(REPOSITORY / "memory" / name, self.memory / name)
+            with suppress(FileNotFoundError):
+                shutil.copy2(REPOSITORY / "memory" / name, self.memory / name)
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MEMORYD_")
         } | {

@@ -22,6 +22,16 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture
+def bare_config(tmp_path: Path) -> Path:
+    """The configuration of a daemon without a memory and without models, on a port of its own choice."""
+    for name in ("memory", "manifest"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "config.toml"
+    file.write_text("[llm]\nenabled = false\n[server]\nport = 0\n")
+    return file
+
+
+@pytest.fixture
 def unprivileged(tmp_path: Path) -> Iterator[Path]:
     """A folder for tests of permissions, which do not hold the superuser: root runs them as nobody."""
     if os.geteuid() != 0:

@@ -49,22 +49,13 @@ sys.exit(main())
 """
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    for name in ("memory", "manifest"):
-        (tmp_path / name).mkdir()
-    file = tmp_path / "config.toml"
-    file.write_text("[llm]\nenabled = false\n[server]\nport = 0\n")
-    return file
-
-
 @pytest.mark.parametrize("module", ["memoryd.config", "memoryd.api.server", "httptools"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_stop_during_an_import_is_no_failure(
-    config: Path, module: str, number: signal.Signals, code: int
+    bare_config: Path, module: str, number: signal.Signals, code: int
 ) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", STOPPED, str(int(number)), module, str(config)],
+        [sys.executable, "-c", STOPPED, str(int(number)), module, str(bare_config)],
         capture_output=True,
         text=True,
         check=False,
@@ -74,9 +65,12 @@ def test_a_stop_during_an_import_is_no_failure(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_stop_waits_for_no_worker(config: Path, number: signal.Signals, code: int) -> None:
+def test_a_stop_waits_for_no_worker(bare_config: Path, number: signal.Signals, code: int) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", BUSY, str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", BUSY, str(bare_config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout

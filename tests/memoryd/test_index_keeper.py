@@ -18,6 +18,8 @@ from tests.memoryd.ledger.made import passage_id, put, row, vector, waiting
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from memoryd.ledger import Ledger
     from tests.memoryd.index_bench import Bench
 
@@ -179,6 +181,29 @@ def test_a_child_that_is_alive_and_answers_nothing_is_started_again(
     bench.indexes[1].broken = False
     until(lambda: keeper.degraded() is None)
     assert keeper.generation == 1
+
+
+def test_a_child_that_fails_again_is_given_longer_each_time_until_it_answers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.05)
+    keeper = bench.keeper()
+    start, patience = bench.server.start, list[float]()
+
+    def started(folder: Path) -> None:
+        patience.append(keeper._patience_s)
+        start(folder)
+
+    monkeypatch.setattr(bench.server, "start", started)
+    bench.open_index(1).broken = True
+    read_all(bench)
+    keeper.start()
+    until(lambda: len(patience) >= 4)
+    assert patience[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
+    bench.indexes[1].broken = False
+    until(lambda: keeper.degraded() is None)
+    assert keeper._patience_s == 0.05
 
 
 @pytest.mark.parametrize("why", ["it does not answer yet", "its disk is full", "it is somebody else's"])

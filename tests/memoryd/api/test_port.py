@@ -28,15 +28,6 @@ PIECE = 2**16
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    for name in ("memory", "manifest"):
-        (tmp_path / name).mkdir()
-    file = tmp_path / "config.toml"
-    file.write_text("[llm]\nenabled = false\n")
-    return file
-
-
-@pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as made:
         made.settimeout(LIMIT_S)
@@ -167,22 +158,22 @@ def test_it_ends_when_the_app_can_not_be_made(listener: socket.socket) -> None:
 
 
 def test_a_taken_port_is_an_error_that_names_the_key_and_the_remedy(
-    config: Path, monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+    bare_config: Path, monkeypatch: pytest.MonkeyPatch, listener: socket.socket
 ) -> None:
     taken = listener.getsockname()[1]
     monkeypatch.setenv("MEMORYD_SERVER__PORT", str(taken))
     with pytest.raises(ConfigError) as caught:
-        port.run(config)
+        port.run(bare_config)
     message = str(caught.value)
     assert f"server.port: 127.0.0.1:{taken}" in message
     assert "Address already in use" in message
     assert "MEMORYD_SERVER__PORT" in message
 
 
-def test_a_second_daemon_on_one_state_folder_is_refused(config: Path) -> None:
-    first = Daemon(load_config(config).config)
+def test_a_second_daemon_on_one_state_folder_is_refused(bare_config: Path) -> None:
+    first = Daemon(load_config(bare_config).config)
     try:
         with pytest.raises(AlreadyRunningError, match=r"Another memoryd owns .*state"):
-            port.run(config)
+            port.run(bare_config)
     finally:
         first.stop()
