@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 PIPELINE = 2
 # Passages that are embedded together, at least; three times as many are held in memory.
 LOAD = 512
+# How long a load is waited for at a time.
+PAUSE_S = 0.5
 # Vectors in one commit: about a second of work on a CPU.
 SAVED_TOGETHER = 64
 
@@ -123,7 +125,8 @@ class Ingest:
 
         Args:
             paths: below `memory/`, with forward slashes; the ledger has them as `printable` gives them.
-            between: called before each load and after each batch of vectors; may raise `StoppingError`.
+            between: called before each load, after each batch of vectors and, while only cutting goes on, twice a
+                second; may raise `StoppingError`.
 
         Returns:
             The paths that could not be brought in, with why: `UnsettledError`, or what the disk, the embedder
@@ -135,7 +138,7 @@ class Ingest:
         with ThreadPoolExecutor(1, thread_name_prefix="files") as beside:
             ahead = beside.submit(next, loads, nothing_left)
             try:
-                while load := ahead.result():
+                while load := _awaited(ahead, between):
                     between()
                     split = [beside.submit(self._conversation_rows, file) for file in load]
                     ahead = beside.submit(next, loads, nothing_left)
@@ -346,6 +349,13 @@ class Ingest:
             bigrams=words.bigrams,
             citations=passage.citations,
         )
+
+
+def _awaited(ahead: Future[list[_ReadFile]], between: Callable[[], None]) -> list[_ReadFile]:
+    """The next load; cutting one that is a single long file takes a minute, in which others can go between."""
+    while not wait([ahead], PAUSE_S).done:
+        between()
+    return ahead.result()
 
 
 def printable(path: str) -> str:

@@ -5,7 +5,7 @@
 
 A file is settled once its size and times have stayed the same for `settle_seconds`. One that never stays the same,
 as a log does, is read as it stands after two minutes. One that can't be brought in is listed with its reason and
-tried again; nobody waits for it.
+tried again; nobody waits for it. Short files go before long ones, also when they come while a long one is read.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ BLIND_RESCAN_SECONDS = 30.0
 LONGEST_WAIT_S = 120.0
 # Files read in one go, between two looks at what is urgent.
 TOGETHER = 64
+# Longer files wait for shorter ones: some hundred turns, a few seconds for the embedder.
+SHORT_BYTES = 64 * 1024
 STOP_LIMIT_S = 10.0
 # Left by editors, browsers and copy programs while they write.
 TEMPORARY = (".tmp", ".part", ".partial", ".crdownload", ".swp", ".swx", "~")
@@ -57,6 +59,11 @@ class _Pending:
     due: float
     since: float
     fault: str = ""
+
+    @property
+    def short(self) -> bool:
+        """One that is gone is not: it may have another name now, under which it is to be read first."""
+        return self.signature is not None and self.signature.size <= SHORT_BYTES
 
 
 class Watcher:
@@ -204,11 +211,12 @@ class Watcher:
             raise
         if self._clock.monotonic() >= self._next_scan:
             self._scan()
-        due = self._due()
-        for at in range(0, len(due), TOGETHER):
-            if self._stopping.is_set():
-                break
-            self._take(due[at : at + TOGETHER])
+        for short, between in ((True, self._between), (False, self._short_first)):
+            due = self._due(short=short)
+            for at in range(0, len(due), TOGETHER):
+                if self._stopping.is_set():
+                    break
+                self._take(due[at : at + TOGETHER], between)
         now = self._clock.monotonic()
         with self._lock:
             times = [pending.due for pending in self._pending.values()]
@@ -285,13 +293,13 @@ class Watcher:
                 if signature:
                     yield relative, signature
 
-    def _due(self) -> list[str]:
-        """Takes the settled paths off the list; one that has changed since waits again."""
+    def _due(self, *, short: bool) -> list[str]:
+        """The settled paths of short or of long files that nobody reads; one that has changed since waits again."""
         now = self._clock.monotonic()
         due = []
         with self._lock:
             for path, pending in list(self._pending.items()):
-                if pending.due > now:
+                if pending.due > now or path in self._in_hand or pending.short is not short:
                     continue
                 signature = self._signature(path)
                 if signature == pending.signature or now - pending.since >= LONGEST_WAIT_S:
@@ -300,13 +308,13 @@ class Watcher:
                     self._pending[path] = _Pending(signature, now + self._settle, pending.since)
         return due
 
-    def _take(self, paths: Sequence[str]) -> None:
+    def _take(self, paths: Sequence[str], between: Callable[[], None]) -> None:
         """Reads files; each counts as waiting until it is in the ledger."""
         with self._lock:
             taken = {path: self._pending[path] for path in paths if path in self._pending}
         self._in_hand |= taken.keys()
         try:
-            failed = self._read(list(taken), self._between)
+            failed = self._read(list(taken), between)
         finally:
             self._in_hand -= taken.keys()
         for path, error in failed.items():
@@ -354,7 +362,17 @@ class Watcher:
         self._urgent.extend(path for path in urgent if path in self._in_hand)
         for path in urgent:
             if path not in self._in_hand:
-                self._take([path])
+                self._take([path], self._between)
+
+    def _short_first(self) -> None:
+        """Nor must a short file wait behind a long one that may take minutes.
+
+        Raises:
+            StoppingError: the watcher stops.
+        """
+        self._between()
+        if short := self._due(short=True)[:TOGETHER]:
+            self._take(short, self._between)
 
     def _signature(self, path: str) -> Signature | None:
         try:

@@ -172,6 +172,7 @@ class ChromaServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "ANONYMIZED_TELEMETRY": "False", "RUST_LOG": "error"},
+            process_group=0,  # Ctrl-C is the daemon's, which ends its child when nothing asks it any more
         )
 
     def _await_heartbeat(

@@ -115,13 +115,18 @@ class PassageSearch:
 
     def get(self, passage_ids: Sequence[str], owners: Sequence[str]) -> list[FoundPassage]:
         """Passages in the order of their ids; those that are gone, or another's, are left out."""
-        found = []
+        found: dict[str, FoundPassage] = {}
+        whose = ", ".join("?" * len(owners))
         with self._database.read() as connection:
-            for passage_id in passage_ids:
-                row = connection.execute(f"{PASSAGE} WHERE p.passage_id = ?", (passage_id,)).fetchone()
-                if row is not None and row["owner"] in owners:
-                    found.append(_found(connection, row))
-        return found
+            for at in range(0, len(passage_ids), CHUNK):
+                part = passage_ids[at : at + CHUNK]
+                marks = ", ".join("?" * len(part))
+                rows = connection.execute(
+                    f"{PASSAGE} WHERE p.passage_id IN ({marks}) AND p.owner IN ({whose})", [*part, *owners]
+                ).fetchall()
+                turns = _turns(connection, [row["id"] for row in rows])
+                found |= {row["passage_id"]: _found(row, turns[row["id"]]) for row in rows}
+        return [found[each] for each in passage_ids if each in found]
 
 
 def _places(connection: sqlite3.Connection, rows: Sequence[int]) -> list[Place]:
@@ -160,12 +165,22 @@ def _place(row: sqlite3.Row) -> Place:
     )
 
 
-def _found(connection: sqlite3.Connection, row: sqlite3.Row) -> FoundPassage:
-    turns = connection.execute(
-        f"""SELECT {TURN_COLUMNS} FROM turns t JOIN conversations c ON t.conversation = c.id
-            WHERE t.conversation = ? AND t.idx BETWEEN ? AND ? ORDER BY t.idx""",
-        (row["conversation"], row["first"], row["last"]),
-    ).fetchall()
+def _turns(connection: sqlite3.Connection, rows: Sequence[int]) -> defaultdict[int, list[sqlite3.Row]]:
+    """The turns of passages, by the passages' row numbers."""
+    found: defaultdict[int, list[sqlite3.Row]] = defaultdict(list)
+    marks = ", ".join("?" * len(rows))
+    for turn in connection.execute(
+        f"""SELECT p.id AS passage, {TURN_COLUMNS} FROM passages p
+            JOIN turns t ON t.conversation = p.conversation AND t.idx BETWEEN p.first AND p.last
+            JOIN conversations c ON t.conversation = c.id
+            WHERE p.id IN ({marks}) ORDER BY p.id, t.idx""",
+        list(rows),
+    ):
+        found[turn["passage"]].append(turn)
+    return found
+
+
+def _found(row: sqlite3.Row, turns: Sequence[sqlite3.Row]) -> FoundPassage:
     return FoundPassage(
         id=row["passage_id"],
         owner=row["owner"],

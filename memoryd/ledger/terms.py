@@ -39,9 +39,9 @@ MOST_OF_ONE = 100_000
 # Of a term that fewer passages have, they are read when it is counted.
 FEW = 1000
 # How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
-# for ten minutes at most: what is taken out elsewhere shows in no number that is cheap to read.
+# for an hour at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
-REMEMBERED_S = 600.0
+REMEMBERED_S = 3600.0
 MOST_KNOWN = 100_000
 MATCHING = "lexical WHERE lexical MATCH ?"
 QUOTE = '"'
@@ -73,10 +73,13 @@ class Shares(NamedTuple):
     rows: NDArray[np.int64]
     shares: NDArray[np.float64]
 
-    def of(self, row: int) -> float:
-        """A passage's share, 0 to 1."""
-        at = int(self.rows.searchsorted(row))
-        return float(self.shares[at]) if at < len(self.rows) and self.rows[at] == row else 0.0
+    def of(self, rows: Sequence[int]) -> dict[int, float]:
+        """Row number → share, 0 to 1, of these passages."""
+        if not len(self.rows):
+            return dict.fromkeys(rows, 0.0)
+        at = self.rows.searchsorted(rows).clip(max=len(self.rows) - 1)
+        found = (self.shares[at] * (self.rows[at] == rows)).tolist()
+        return dict(zip(rows, found, strict=True))
 
     def best(self, k: int) -> list[int]:
         """The row numbers of the k largest shares, largest first; among equals those that came in last."""

@@ -6,7 +6,6 @@ How alike they must be hangs on the question: "지금 몇 명이야?" and "what 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memoryd.recall import weights
@@ -46,7 +45,7 @@ def newer_first(
         for before in range(at):
             if _supersedes(newer, ordered[before], vectors, latest=latest):
                 del ordered[at]
-                ordered.insert(before, replace(newer, why=replace(newer.why, newer=True)))
+                ordered.insert(before, newer._replace(why=newer.why._replace(newer=True)))
                 break
     return ordered
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memoryd.passages import Kind
 from memoryd.recall import weights
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 NEXT_TURN = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A candidate with its score and the reasons for it."""
 
     place: Place
@@ -35,24 +33,21 @@ class WordShares:
 
     Args:
         best: the passages with the largest shares, best first; neighbours are looked for among these.
-        share: row → share, of any passage.
+        shares: rows → share of each, of any passages.
     """
 
-    def __init__(self, best: Sequence[Place], share: Callable[[int], float]) -> None:
+    def __init__(self, best: Sequence[Place], shares: Callable[[Sequence[int]], Mapping[int, float]]) -> None:
         self.best = best
-        self._share = share
+        self.of = shares
+        own = shares([place.row for place in best])
         self.ranks = {place.row: rank for rank, place in enumerate(best, 1)}
         self._conversations: dict[int, list[tuple[int, int, int, float]]] = {}
         for place in best:
             if place.kind == Kind.SAID:
-                row = (place.first, place.row, place.last, share(place.row))
+                row = (place.first, place.row, place.last, own[place.row])
                 self._conversations.setdefault(place.conversation, []).append(row)
         for rows in self._conversations.values():
             rows.sort()
-
-    def of(self, place: Place) -> float:
-        """The passage's own share, 0 to 1."""
-        return self._share(place.row)
 
     def beside(self, place: Place) -> float:
         """The share of the better one of the exchanges just before it and just after it.
@@ -100,10 +95,12 @@ def rank(
         meaning_ranks: row → rank among the candidates by meaning.
     """
     ranked = []
+    places = list(places)
+    own = shares.of([place.row for place in places])
     for place in places:
         why = Why(
             cosine=cosines.get(place.row, 0.0),
-            words=shares.of(place),
+            words=own[place.row],
             neighbours=shares.beside(place),
             time=nearness(place.time, spans),
             person=float(place.kind == Kind.SAID),

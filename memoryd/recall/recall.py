@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # Candidates when the caller filters: the filter comes after them, so none may be missing.
 EVERY = 1_000_000
+# Searches by meaning that go on at once; a thread for each would cost a millisecond to begin.
+SEARCHES = 8
 # How far down a reply's sources are looked for before the reply counts as a repetition of them.
 REPETITION_DEPTH = 20
 
@@ -73,6 +75,7 @@ class Recall:
         self._candidates = candidates
         self._reranker = reranker
         self._now = now
+        self._beside = ThreadPoolExecutor(SEARCHES, thread_name_prefix="meaning")
 
     def search(
         self,
@@ -96,13 +99,12 @@ class Recall:
         """
         clock = _Stopwatch()
         only = only or Filter()
-        with ThreadPoolExecutor(1) as beside:
-            meaning = beside.submit(self._meaning, query, owners, max(self._candidates, 2 * k), only)
-            # Not more for a larger k: neighbours are seen among these, and a score must not hang on how many are asked.
-            shares = self._by_words(query, owners, EVERY if only.active else self._candidates)
-            spans = _few(named_times(query, now or self._now()))
-            clock.lap("words")
-            meant = meaning.result()
+        meaning = self._beside.submit(self._meaning, query, owners, max(self._candidates, 2 * k), only)
+        # Not more for a larger k: neighbours are seen among these, and a score must not hang on how many are asked.
+        shares = self._by_words(query, owners, EVERY if only.active else self._candidates)
+        spans = _few(named_times(query, now or self._now()))
+        clock.lap("words")
+        meant = meaning.result()
         clock.skip()
         ranked = self._ranked(query, meant, owners, shares=shares, spans=spans, only=only)
         clock.lap("rank")
@@ -222,7 +224,9 @@ class Recall:
         telling: bool,
     ) -> list[Hit]:
         """The first k that are admitted, each with its neighbours, no words twice."""
+        search = self._ledger.search
         scores = {each.place.row: each.score for each in ranked}
+        first = {each.id: each for each in search.get([each.place.passage_id for each in ranked[:k]], owners)}
         widening = Widening(self._ledger, owners, scores, wide=not only.active)
         hits: list[Hit] = []
         seen: set[str] = set()
@@ -231,7 +235,8 @@ class Recall:
                 break
             if each.place.row in widening.shown:
                 continue
-            for passage in self._ledger.search.get([each.place.passage_id], owners):
+            named = each.place.passage_id
+            for passage in [first[named]] if named in first else search.get([named], owners):
                 words = " ".join(passage.text.split())
                 if words in seen or not only.admits(passage) or (telling and _only_asks(passage)):
                     continue

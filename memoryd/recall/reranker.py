@@ -60,7 +60,7 @@ class Reranker:
                     [(query, hit.passage.text) for hit in part], show_progress_bar=False
                 )
             read += [
-                replace(hit, why=replace(hit.why, reranked=float(score)))
+                replace(hit, why=hit.why._replace(reranked=float(score)))
                 for hit, score in zip(part, scores, strict=True)
             ]
         read.sort(key=lambda hit: -(hit.why.reranked or 0.0))

@@ -432,7 +432,32 @@ def test_a_file_is_committed_while_the_next_load_is_embedded(
     assert committed == paths
 
 
-def test_stopping_comes_soon_and_keeps_the_vectors_that_are_made(home: Home) -> None:
+def test_others_go_between_while_a_long_file_is_cut(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.put("day0315/export.txt", "두부는 고양이야.")
+    home.put("day0315/a.txt", "서윤이는 수영을 한다.")
+    monkeypatch.setattr(ingest, "PAUSE_S", 0.01)
+    count, was_read = home.embedder.count_tokens, threading.Event()
+
+    def cut(texts: Sequence[str]) -> list[int]:
+        if "두부" in texts[0]:
+            assert was_read.wait(LIMIT_S)
+        return count(texts)
+
+    def between() -> None:
+        if not was_read.is_set():
+            home.read("day0315/a.txt")
+            was_read.set()
+
+    monkeypatch.setattr(home.embedder, "count_tokens", cut)
+    assert home.ingest.read(["day0315/export.txt"], between) == {}
+    assert was_read.is_set()
+    assert len(home.said()) == 2
+
+
+def test_stopping_comes_soon_and_keeps_the_vectors_that_are_made(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "PAUSE_S", LIMIT_S)
     home.put("day0315/a.jsonl", "".join(line(f"{n}번째 이야기.", conversation=f"c{n}") for n in range(10)))
     calls = iter(range(3))
 
@@ -454,6 +479,7 @@ def test_stopping_comes_soon_and_keeps_the_vectors_that_are_made(home: Home) -> 
 
 def test_vectors_are_committed_in_groups_as_they_come(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "SAVED_TOGETHER", 6)
+    monkeypatch.setattr(ingest, "PAUSE_S", LIMIT_S)
     home.put("day0315/a.jsonl", "".join(line(f"{n}번째 이야기.", conversation=f"c{n}") for n in range(18)))
     counts: list[int] = []
     home.ingest.read(["day0315/a.jsonl"], lambda: counts.append(home.ledger.vectors.count()))

@@ -97,6 +97,12 @@ def test_stopping_ends_the_child_and_the_thread(server: ChromaServer, tmp_path: 
     server.stop()
 
 
+def test_ctrl_c_does_not_reach_the_child(server: ChromaServer, tmp_path: Path) -> None:
+    server.start(tmp_path)
+    server.url(PATIENCE_S)
+    assert os.getpgid(pid_of(server)) != os.getpgid(0)
+
+
 def test_stopping_right_after_the_start_leaves_no_child_behind(server: ChromaServer, tmp_path: Path) -> None:
     """Found here: the child that was being started then was never ended."""
     server.start(tmp_path / "g0001")

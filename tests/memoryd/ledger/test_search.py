@@ -79,11 +79,12 @@ def test_a_question_without_a_shared_word_finds_nothing(
 
 def test_scores_fall_and_more_shared_words_score_higher(full: Ledger, splitter: WordSplitter) -> None:
     best, shares = full.search.lexical(splitter.words("보리 예방접종 4월 river"), SHARED, 10)
-    scores = [shares.of(place.row) for place in best]
+    scores = list(shares.of([place.row for place in best]).values())
     assert scores == sorted(scores, reverse=True)
     assert best[0].passage_id == passage_id(PATH, MEMORIES["vet"])
     assert all(0 < score <= 1 for score in scores)
-    assert shares.of(best[-1].row + 1000) == 0.0
+    gone = best[-1].row + 1000
+    assert shares.of([gone]) == {gone: 0.0}
 
 
 def test_no_more_are_given_than_asked_for(full: Ledger, splitter: WordSplitter) -> None:

@@ -37,7 +37,7 @@ def found(ledger: Ledger, words: str) -> list[str]:
 
 def best_share(ledger: Ledger, words: str) -> float:
     (best,), shares = ledger.search.lexical(Words(words, ""), SHARED, 1)
-    return shares.of(best.row)
+    return shares.of([best.row])[best.row]
 
 
 def test_the_rarest_terms_come_first_and_those_of_no_passage_last() -> None:
@@ -143,7 +143,7 @@ def test_a_passage_without_the_sound_of_a_word_lacks_nothing(ledger: Ledger) -> 
 
 def share(ledger: Ledger, words: str, *meanings: tuple[str, tuple[str, ...]]) -> float:
     (best,), shares = ledger.search.lexical(Words(words, "", meanings), SHARED, 1)
-    return shares.of(best.row)
+    return shares.of([best.row])[best.row]
 
 
 def test_what_a_word_is_in_the_other_language_is_found_and_says_less(counted: Ledger) -> None:
@@ -247,7 +247,7 @@ def test_counts_follow_the_memory_as_it_grows(ledger: Ledger) -> None:
         put(ledger, f"day0316/{number}.txt", "tofu house")
     (cat,) = ledger.search.named([passage_id(A, "cat")], SHARED)
     _, shares = ledger.search.lexical(Words("cat tofu", ""), SHARED, 1)
-    assert shares.of(cat.row) > alone
+    assert shares.of([cat.row])[cat.row] > alone
 
 
 @pytest.mark.parametrize("few", [terms.FEW, 3])
@@ -260,7 +260,7 @@ def test_what_is_hidden_from_a_reader_changes_no_share(
 
     def seen(*owners: str) -> list[tuple[str, float]]:
         places, shares = counted.search.lexical(question, owners, 100)
-        return [(place.passage_id, shares.of(place.row)) for place in places]
+        return [(place.passage_id, shares.of([place.row])[place.row]) for place in places]
 
     before = seen("")
     for number in range(20):

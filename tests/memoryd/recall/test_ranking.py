@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,21 +24,20 @@ MARCH_SECOND = Span(since=BEGIN + DAY, until=BEGIN + 2 * DAY, words="3월 2일")
 
 def shared(found: list[tuple[Place, float]]) -> WordShares:
     by_row = {place.row: share for place, share in found}
-    return WordShares([place for place, _ in found], lambda row: by_row.get(row, 0.0))
+    return WordShares([place for place, _ in found], lambda rows: {row: by_row.get(row, 0.0) for row in rows})
 
 
 def test_a_share_is_the_passages_own_and_that_of_the_better_neighbour() -> None:
     shares = shared([(place(1), 0.5), (place(5), 0.3)])
-    assert (shares.of(place(1)), shares.beside(place(1))) == (0.5, 0.0)
-    assert (shares.of(place(2)), shares.beside(place(2))) == (0.0, 0.5)
+    assert shares.of([1, 2]) == {1: 0.5, 2: 0.0}
+    assert (shares.beside(place(1)), shares.beside(place(2))) == (0.0, 0.5)
     assert shares.beside(place(3)) == 0.5  # over a turn without words
     assert shares.beside(place(6)) == 0.3
     assert shares.beside(place(8)) == 0.0
 
 
 def test_a_passage_that_is_not_among_the_best_has_its_share_too() -> None:
-    shares = WordShares([place(1)], lambda row: {1: 0.5, 7: 0.2}.get(row, 0.0))
-    assert shares.of(place(7)) == 0.2
+    shares = shared([(place(1), 0.5)])
     assert shares.beside(place(8)) == 0.0
 
 
@@ -100,7 +98,7 @@ def test_equal_scores_keep_the_order_of_ids() -> None:
 def test_nothing_that_speaks_for_a_passage_lowers_it(
     cosine: float, words: float, neighbours: float, time: float
 ) -> None:
-    why = replace(NOTHING, cosine=cosine, words=words, neighbours=neighbours, time=time)
+    why = NOTHING._replace(cosine=cosine, words=words, neighbours=neighbours, time=time)
     assert score(why) >= cosine
 
 
