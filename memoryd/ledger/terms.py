@@ -36,8 +36,8 @@ MOST_TERMS = 64
 # matches more, the passages that came in last are looked at, so many of them.
 MOST_MATCHES = 10_000
 MOST_OF_ONE = 100_000
-# Of a term that fewer passages have, they are read when it is counted.
-FEW = 1000
+# A term that fewer passages have is counted anew each time, which takes a fraction of a millisecond.
+FEW = 100
 # How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
 # for an hour at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
@@ -56,14 +56,12 @@ class Term(NamedTuple):
         match: as FTS5 reads it.
         weight: how much it says: its column's weight times its inverse document frequency, less a little.
         matches: passages that have it.
-        rows: their row numbers, (n,) int64; None of a common one.
         extra: whether a passage that has it gains, and one that hasn't lacks nothing: another word stands for it.
     """
 
     match: str
     weight: float
     matches: int
-    rows: NDArray[np.int64] | None = None
     extra: bool = False
 
 
@@ -122,18 +120,14 @@ class TermCounts:
         known = self._known
         terms = []
         for match, column_weight, extra in _matches(words):
-            rows, count = None, known.get(match, 0)
+            count = known.get(match, 0)
             if not count:
-                rows = _rows(connection, match, most=FEW)
-                if len(rows) == FEW:
-                    known[match] = count = _count(connection, match, hidden)
-                    rows = None
-                else:
-                    rows = _visible(rows, hidden)
-                    count = len(rows)
+                count = _count(connection, match, hidden)
+                if count >= FEW:
+                    known[match] = count
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
-            terms.append(Term(match, column_weight * says, count, rows, extra))
+            terms.append(Term(match, column_weight * says, count, extra))
         terms = _in_place(terms, words)
         return sorted(terms, key=lambda term: (not term.matches, term.matches))
 
@@ -185,7 +179,7 @@ def shares(
 
     chosen = affordable(terms)
     whole = sum(term.weight for term in terms if not term.extra) or 1.0
-    parts = [_all_rows(connection, term, hidden) if term.rows is None else term.rows for term in chosen]
+    parts = [_found(connection, term, hidden) for term in chosen]
     if not parts:
         return Shares(np.empty(0, np.int64), np.empty(0))
     rows, places = np.unique(np.concatenate(parts), return_inverse=True)
@@ -231,10 +225,8 @@ def _match(column: str, *words: str) -> str:
     return f"{column}:({strings})" if len(words) > 1 else f"{column}:{strings}"
 
 
-def _all_rows(
-    connection: sqlite3.Connection, term: Term, hidden: NDArray[np.int64] | None
-) -> NDArray[np.int64]:
-    """Row numbers of the passages that have a common term; of too many those that came in last."""
+def _found(connection: sqlite3.Connection, term: Term, hidden: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Row numbers of the passages that have a term; of too many those that came in last."""
     if hidden is not None:
         return _visible(_rows(connection, term.match, None), hidden)[-MOST_OF_ONE:]
     return _rows(connection, term.match, MOST_OF_ONE if term.matches > MOST_OF_ONE else None)

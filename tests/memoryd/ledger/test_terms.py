@@ -206,21 +206,20 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     counted: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terms, "FEW", 3)
-    looked_up: list[str] = []
-    rows = terms._rows
+    asked: list[str] = []
+    count = terms._count
 
-    def noted(connection: sqlite3.Connection, match: str, most: int | None) -> NDArray[np.int64]:
-        if most == terms.FEW:
-            looked_up.append(match)
-        return rows(connection, match, most)
+    def noted(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
+        asked.append(match)
+        return count(connection, match, hidden)
 
-    monkeypatch.setattr(terms, "_rows", noted)
+    monkeypatch.setattr(terms, "_count", noted)
     for _ in range(2):
         found(counted, "the tofu")
-    assert looked_up == ['morphemes:"the"', 'morphemes:"tofu"', 'morphemes:"tofu"']
+    assert asked == ['morphemes:"the"', 'morphemes:"tofu"', 'morphemes:"tofu"']
     put(counted, "day0316/a.txt", *[f"the {n}" for n in range(5)])
     found(counted, "the")
-    assert looked_up[-1] == 'morphemes:"the"'
+    assert asked[-1] == 'morphemes:"the"'
 
 
 def test_what_every_third_passage_has_adds_next_to_nothing(ledger: Ledger) -> None:
