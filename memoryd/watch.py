@@ -5,7 +5,8 @@
 
 A file is settled once its size and times have stayed the same for `settle_seconds`. One that never stays the same,
 as a log does, is read as it stands after two minutes. One that can't be brought in is listed with its reason and
-tried again; nobody waits for it. Short files go before long ones, also when they come while a long one is read.
+tried again; nobody waits for it. Short files go before long ones, also when they come while a long one is read and
+there are notices of changes.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class _Pending:
 
     @property
     def short(self) -> bool:
-        """One that is gone is not: it may have another name now, under which it is to be read first."""
+        """One that is gone is not: it comes last of all, after the name that it may have now."""
         return self.signature is not None and self.signature.size <= SHORT_BYTES
 
 
@@ -71,7 +72,7 @@ class Watcher:
 
     Args:
         read: brings the ledger up to date with paths; returns those that it could not, with why. It calls its
-            second argument now and then on the way, so that what is urgent can go between.
+            second argument now and then on the way, so that what is urgent or short can go between.
         give_up: lists a path that could not be brought in, with the reason; raises `StoreError` where the fault is
             not the file's.
         known: what the ledger has read, path → signature.
@@ -293,12 +294,18 @@ class Watcher:
                 if signature:
                     yield relative, signature
 
-    def _due(self, *, short: bool) -> list[str]:
-        """The settled paths of short or of long files that nobody reads; one that has changed since waits again."""
+    def _due(self, *, short: bool, most: int | None = None) -> list[str]:
+        """The settled paths of short or of long files that nobody reads; one that has changed since waits again.
+
+        Args:
+            most: where so many are found, no others are looked at.
+        """
         now = self._clock.monotonic()
-        due = []
+        due: list[str] = []
         with self._lock:
             for path, pending in list(self._pending.items()):
+                if len(due) == most:
+                    break
                 if pending.due > now or path in self._in_hand or pending.short is not short:
                     continue
                 signature = self._signature(path)
@@ -306,6 +313,7 @@ class Watcher:
                     due.append(path)
                 else:
                     self._pending[path] = _Pending(signature, now + self._settle, pending.since)
+            due.sort(key=lambda path: self._pending[path].signature is None)
         return due
 
     def _take(self, paths: Sequence[str], between: Callable[[], None]) -> None:
@@ -365,13 +373,13 @@ class Watcher:
                 self._take([path], self._between)
 
     def _short_first(self) -> None:
-        """Nor must a short file wait behind a long one that may take minutes.
+        """Nor must a short file wait behind a long one that may take minutes; what is gone does.
 
         Raises:
             StoppingError: the watcher stops.
         """
         self._between()
-        if short := self._due(short=True)[:TOGETHER]:
+        if short := self._due(short=True, most=TOGETHER):
             self._take(short, self._between)
 
     def _signature(self, path: str) -> Signature | None:

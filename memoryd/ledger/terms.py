@@ -37,7 +37,7 @@ MOST_TERMS = 64
 MOST_MATCHES = 10_000
 MOST_OF_ONE = 100_000
 # A term that fewer passages have is counted anew each time, which takes a fraction of a millisecond.
-FEW = 100
+FEW = 1000
 # How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
 # for an hour at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
@@ -122,8 +122,8 @@ class TermCounts:
         for match, column_weight, extra in _matches(words):
             count = known.get(match, 0)
             if not count:
-                count = _count(connection, match, hidden)
-                if count >= FEW:
+                every, count = _count(connection, match, hidden)
+                if every >= FEW and count:
                     known[match] = count
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
@@ -261,17 +261,19 @@ def hidden_rows(connection: sqlite3.Connection, owners: Sequence[str]) -> NDArra
     return np.sort(np.fromstring(numbers or "", np.int64, sep=","))
 
 
-def _visible(rows: NDArray[np.int64], hidden: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def _visible(rows: NDArray[np.int64], hidden: NDArray[np.int64]) -> NDArray[np.int64]:
     """Those of the rows that are not hidden."""
-    if hidden is None or not len(hidden):
+    if not len(hidden):
         return rows
     at = hidden.searchsorted(rows).clip(max=len(hidden) - 1)
     seen: NDArray[np.int64] = rows[hidden[at] != rows]
     return seen
 
 
-def _count(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
+def _count(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> tuple[int, int]:
+    """How many passages match, which is what counting takes, and how many of them the reader may see."""
     if hidden is not None:
-        return len(_visible(_rows(connection, match, None), hidden))
-    counted = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
-    return int(counted[0])
+        rows = _rows(connection, match, None)
+        return len(rows), len(_visible(rows, hidden))
+    (counted,) = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
+    return int(counted), int(counted)

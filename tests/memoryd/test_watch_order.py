@@ -76,6 +76,8 @@ def test_files_that_keep_coming_go_between_a_group_at_a_time_and_never_within_on
 def test_a_long_file_under_a_new_name_is_read_before_its_old_name_is_taken_out(scene: Scene) -> None:
     old = scene.put("day0314/old.txt", LONG)
     scene.steps()
-    old.rename(old.with_name("new.txt"))
-    scene.watcher.rescan()
-    assert scene.steps() == ["day0314/new.txt", "day0314/old.txt"]
+    new = old.rename(old.with_name("new.txt"))
+    # As inotify tells it: the old name first.
+    scene.events.happen(old)
+    scene.events.happen(new)
+    assert scene.steps(SETTLE) == ["day0314/new.txt", "day0314/old.txt"]

@@ -209,7 +209,9 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     asked: list[str] = []
     count = terms._count
 
-    def noted(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
+    def noted(
+        connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None
+    ) -> tuple[int, int]:
         asked.append(match)
         return count(connection, match, hidden)
 
@@ -220,6 +222,21 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     put(counted, "day0316/a.txt", *[f"the {n}" for n in range(5)])
     found(counted, "the")
     assert asked[-1] == 'morphemes:"the"'
+
+
+def test_a_count_that_had_to_look_at_much_is_remembered_for_one_who_may_see_little_of_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms, "FEW", 3)
+    for number in range(5):
+        put(ledger, f"day0315/jun/{number}.txt", "the", owner="jun")
+    put(ledger, "day0315/mina/a.txt", "the", owner="mina")
+    with ledger._database.read() as connection:
+        hidden = terms.hidden_rows(connection, ["jun"])
+        counts = TermCounts()
+        (term,) = counts.of(connection, Words("the", ""), hidden)
+        assert term.matches == 1
+        assert list(counts._known.values()) == [1]
 
 
 def test_what_every_third_passage_has_adds_next_to_nothing(ledger: Ledger) -> None:
