@@ -133,7 +133,8 @@ class Ingest:
             or the ledger said. One file's fault is no other's.
         """
         failed: dict[str, Exception] = {}
-        loads = self._loads(paths, failed)
+        gone: list[str] = []
+        loads = self._loads(paths, gone, failed)
         nothing_left: list[_ReadFile] = []
         with ThreadPoolExecutor(1, thread_name_prefix="files") as beside:
             ahead = beside.submit(next, loads, nothing_left)
@@ -149,14 +150,39 @@ class Ingest:
             except StoppingError as error:
                 beside.shutdown(cancel_futures=True)
                 return dict.fromkeys(paths, error)
+        # Last of all: what has another name now is found under that one before this one goes.
+        for path in gone:
+            try:
+                self._take_out(path)
+            except Exception as error:  # noqa: BLE001  (handed to the caller; the others go on)
+                failed[path] = error
         return failed
 
-    def _loads(self, paths: Sequence[str], failed: dict[str, Exception]) -> Iterator[list[_ReadFile]]:
-        """Files that wait for their vectors, a load at a time; notes in `failed` those that can't be read."""
+    def _take_out(self, path: str) -> None:
+        """Forgets a file that is gone.
+
+        Raises:
+            UnsettledError: it is there again.
+            StoreError: the ledger refused it, or the memory folder is not there: that is no deletion of what is in it.
+        """
+        self._folder.check()
+        if os.path.lexists(self._memory / path):
+            raise UnsettledError("it is there again")
+        name = printable(path)
+        if self._ledger.files.remove(name):
+            log.info("%s is gone: taken out of the memory", name)
+
+    def _loads(
+        self, paths: Sequence[str], gone: list[str], failed: dict[str, Exception]
+    ) -> Iterator[list[_ReadFile]]:
+        """Files that wait for their vectors, a load at a time; notes those that are gone or can't be read."""
         load: list[_ReadFile] = []
         for path in paths:
             try:
                 file = self._read(path)
+            except (FileNotFoundError, NotADirectoryError):
+                gone.append(path)
+                continue
             except Exception as error:  # noqa: BLE001  (handed to the caller; the other files go on)
                 failed[path] = error
                 continue
@@ -189,19 +215,13 @@ class Ingest:
         """Reads and cuts one file; None where there is nothing left to do for it.
 
         Raises:
+            FileNotFoundError, NotADirectoryError: it is gone.
             UnsettledError: it changed meanwhile.
             StoreError: the ledger refused a commit.
         """
         file = self._memory / path
         name = printable(path)
-        try:
-            status = file.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            # A folder that is not there is no deletion of what is in it.
-            self._folder.check()
-            if self._ledger.files.remove(name):
-                log.info("%s is gone: taken out of the memory", name)
-            return None
+        status = file.lstat()
         row = self._row(name, Signature.of(status))
         known = self._ledger.files.get(name)
         if known and known.state is FileState.INDEXED and known.signature == row.signature:

@@ -181,8 +181,9 @@ class Watcher:
         """Marks a path as changed; `settled` where the writer says that it is whole."""
         now = self._clock.monotonic()
         with self._lock:
-            due = now if settled else now + self._settle
-            since = self._pending[path].since if path in self._pending else now
+            waits = self._pending.get(path) if path not in self._in_hand else None
+            since = waits.since if waits else now
+            due = now if settled else min(now + self._settle, since + LONGEST_WAIT_S)
             self._pending[path] = _Pending(self._signature(path), due, since)
         if settled:
             self._urgent.append(path)

@@ -36,12 +36,13 @@ MOST_TERMS = 64
 # matches more, the passages that came in last are looked at, so many of them.
 MOST_MATCHES = 10_000
 MOST_OF_ONE = 100_000
-# A term that fewer passages have is counted anew each time, which takes a fraction of a millisecond.
+# A term that fewer passages have is counted anew each time, which takes a fraction of a millisecond; but for one from
+# whom passages are hidden: there it takes as long as there are hidden ones, and must not hang on how many there are.
 FEW = 1000
 # How many passages have a common term is remembered until the memory has grown by a tenth or lost its last passage, and
-# for an hour at most: what is taken out elsewhere shows in no number that is cheap to read.
+# for ten minutes at most: what is taken out elsewhere shows in no number that is cheap to read.
 GROWN = 1.1
-REMEMBERED_S = 3600.0
+REMEMBERED_S = 600.0
 MOST_KNOWN = 100_000
 MATCHING = "lexical WHERE lexical MATCH ?"
 QUOTE = '"'
@@ -122,8 +123,8 @@ class TermCounts:
         for match, column_weight, extra in _matches(words):
             count = known.get(match, 0)
             if not count:
-                every, count = _count(connection, match, hidden)
-                if every >= FEW and count:
+                count = _count(connection, match, hidden)
+                if count and (count >= FEW or hidden is not None):
                     known[match] = count
             rarity = math.log(1 + (max(passages - count, 0) + 0.5) / (count + 0.5))
             says = max(rarity - LESS, rarity * LEFT)
@@ -270,10 +271,8 @@ def _visible(rows: NDArray[np.int64], hidden: NDArray[np.int64]) -> NDArray[np.i
     return seen
 
 
-def _count(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> tuple[int, int]:
-    """How many passages match, which is what counting takes, and how many of them the reader may see."""
+def _count(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
     if hidden is not None:
-        rows = _rows(connection, match, None)
-        return len(rows), len(_visible(rows, hidden))
-    (counted,) = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
-    return int(counted), int(counted)
+        return len(_visible(_rows(connection, match, None), hidden))
+    counted = connection.execute(f"SELECT count(*) FROM {MATCHING}", (match,)).fetchone()
+    return int(counted[0])

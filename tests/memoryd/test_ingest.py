@@ -223,6 +223,38 @@ def test_a_renamed_file_keeps_its_vectors(home: Home) -> None:
     assert home.find("두부") == ["user: 두부는 고양이야."]
 
 
+def test_a_renamed_file_is_found_under_its_new_name_before_it_goes_under_the_old_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    (home.root / "day0315/a.txt").rename(home.root / "day0315/b.txt")
+    listed: list[list[str]] = []
+    remove = home.ledger.files.remove
+
+    def noted(path: str) -> bool:
+        listed.append([row.path for row in home.ledger.files.list()])
+        return remove(path)
+
+    monkeypatch.setattr(home.ledger.files, "remove", noted)
+    home.read("day0315/a.txt", "day0315/b.txt")
+    assert listed == [["day0315/a.txt", "day0315/b.txt"]]
+    assert home.find("두부") == ["note: 두부는 고양이야."]
+
+
+def test_a_file_that_comes_back_while_others_are_read_is_not_taken_out(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.remember("day0315/a.txt", "두부는 고양이야.")
+    (home.root / "day0315/a.txt").unlink()
+    home.put("day0315/b.txt", "수영을 했다.")
+    _while_it_is_read(monkeypatch, lambda: home.put("day0315/a.txt", "두부는 회색이야."))
+    failed = home.ingest.read(["day0315/a.txt", "day0315/b.txt"])
+    assert {path: type(error) for path, error in failed.items()} == {"day0315/a.txt": UnsettledError}
+    assert home.find("두부")[0].endswith("두부는 고양이야.")
+    home.read("day0315/a.txt")
+    assert home.find("두부")[0].endswith("두부는 회색이야.")
+
+
 def test_a_deleted_file_is_found_no_more(home: Home) -> None:
     home.remember("day0315/a.txt", "두부는 고양이야.")
     home.feed()

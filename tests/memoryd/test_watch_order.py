@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memoryd.watch import SHORT_BYTES, TOGETHER
+from memoryd.watch import LONGEST_WAIT_S, SHORT_BYTES, TOGETHER
 from tests.memoryd.watch_scene import SETTLE, Scene
 
 if TYPE_CHECKING:
@@ -81,3 +81,14 @@ def test_a_long_file_under_a_new_name_is_read_before_its_old_name_is_taken_out(s
     scene.events.happen(old)
     scene.events.happen(new)
     assert scene.steps(SETTLE) == ["day0314/new.txt", "day0314/old.txt"]
+
+
+def test_a_file_that_never_rests_is_read_every_two_minutes(scene: Scene) -> None:
+    """Each notice comes before the one before it has settled."""
+    scene.steps()
+    read: list[str] = []
+    every = SETTLE / 4
+    for number in range(round(2 * LONGEST_WAIT_S / every) + 2):
+        scene.events.happen(scene.put("day0315/log.txt", "가" * (number + 1), age_s=0.0))
+        read += scene.steps(every)
+    assert read == ["day0315/log.txt"] * 2

@@ -209,9 +209,7 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     asked: list[str] = []
     count = terms._count
 
-    def noted(
-        connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None
-    ) -> tuple[int, int]:
+    def noted(connection: sqlite3.Connection, match: str, hidden: NDArray[np.int64] | None) -> int:
         asked.append(match)
         return count(connection, match, hidden)
 
@@ -224,19 +222,26 @@ def test_a_common_words_count_is_remembered_until_the_memory_has_grown(
     assert asked[-1] == 'morphemes:"the"'
 
 
-def test_a_count_that_had_to_look_at_much_is_remembered_for_one_who_may_see_little_of_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_whether_a_count_is_remembered_tells_nothing_of_what_is_hidden(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, hidden: int
 ) -> None:
     monkeypatch.setattr(terms, "FEW", 3)
-    for number in range(5):
-        put(ledger, f"day0315/jun/{number}.txt", "the", owner="jun")
-    put(ledger, "day0315/mina/a.txt", "the", owner="mina")
-    with ledger._database.read() as connection:
-        hidden = terms.hidden_rows(connection, ["jun"])
-        counts = TermCounts()
-        (term,) = counts.of(connection, Words("the", ""), hidden)
-        assert term.matches == 1
-        assert list(counts._known.values()) == [1]
+    put(ledger, "day0315/jun/a.txt", "tofu", *[f"the {n}" for n in range(hidden)], owner="jun")
+    for number in range(20):
+        put(ledger, f"day0315/mina/{number}.txt", "the" if number == 0 else "cat", owner="mina")
+    counts = TermCounts()
+
+    def matches() -> int:
+        with ledger._database.read() as connection:
+            (term,) = counts.of(connection, Words("the", ""), terms.hidden_rows(connection, ["jun"]))
+        return term.matches
+
+    assert matches() == 1
+    put(ledger, "day0316/mina/a.txt", "the", owner="mina")
+    assert matches() == 1
+    put(ledger, "day0316/mina/b.txt", "the one", "the other", owner="mina")
+    assert matches() == 4
 
 
 def test_what_every_third_passage_has_adds_next_to_nothing(ledger: Ledger) -> None:
