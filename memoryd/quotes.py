@@ -98,6 +98,9 @@ LIGHT_WORDS = frozenset(
 )
 NOTHING_KO = "그것에 대한 기억이 없어요."
 NOTHING_EN = "I have no memory of that."
+# Where there are memories: one of them may hold the answer all the same, and whoever asked is shown them.
+NO_SENTENCE_KO = "가까운 기억은 있지만, 그 물음에 답하는 문장은 찾지 못했어요."
+NO_SENTENCE_EN = "I have memories near that, but find no sentence in them that answers it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ class Quotes:
         self._words = words
 
     def choices(self, question: str, hits: Sequence[Hit]) -> tuple[str, ...]:
-        """One to three sentences, best first; one that admits to remembering nothing where none fits."""
+        """One to three sentences, best first; one that admits to it where none fits."""
         candidates = _candidates(hits)
         if candidates:
             scored = self._score(question, candidates)
@@ -134,7 +137,10 @@ class Quotes:
                 least = scored[0].score - MARGIN
                 near = [each for each in scored[:MOST_CHOICES] if each.score >= least]
                 return tuple(each.text for each in near)
-        return (NOTHING_KO if hangul_share(question) > 0 else NOTHING_EN,)
+        korean = hangul_share(question) > 0
+        if candidates:
+            return (NO_SENTENCE_KO if korean else NO_SENTENCE_EN,)
+        return (NOTHING_KO if korean else NOTHING_EN,)
 
     def _score(self, question: str, candidates: Sequence[_Candidate]) -> list[_Scored]:
         vectors = self._embedder.embed_passages([each.text for each in candidates])

@@ -84,7 +84,7 @@ def _round(daemon: Daemon) -> None:
     after = [_ask(daemon, check) for check in CHECKS]
     if before != after:
         raise DemoError(f"other memories are cited after the restart: {before} before, {after} after.")
-    print("\nThe same memories are cited after the kill as before it.")
+    print("\nThe memories that hold the answers are cited after the kill as before it.")
 
 
 def _start(daemon: Daemon, name: str) -> None:

@@ -165,7 +165,8 @@ def ask(
         except BusyError:
             raise
         except NotReadyError:
-            render.models(render.Page(stderr=True), client.ready().models)
+            if models := client.ready().models:
+                render.models(render.Page(stderr=True), models)
             raise
     render.memories(render.Page(), answer)
 

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memoryd.quotes import MOST_CHOICES, NOTHING_EN, NOTHING_KO, Quotes, _names, clean, statements
+from memoryd.quotes import (
+    MOST_CHOICES,
+    NO_SENTENCE_EN,
+    NO_SENTENCE_KO,
+    NOTHING_EN,
+    NOTHING_KO,
+    Quotes,
+    _names,
+    clean,
+    statements,
+)
 from memoryd.recall import weights
 from tests.memoryd.parts import SHARED, WORDS, Home, line
 
@@ -145,14 +155,18 @@ def test_the_choice_is_the_same_every_time(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "admitted"), [("우주선은 누가 만들었지?", NOTHING_KO), ("Who built rockets?", NOTHING_EN)]
+    ("question", "nothing", "no_sentence"),
+    [
+        ("우주선은 누가 만들었지?", NOTHING_KO, NO_SENTENCE_KO),
+        ("Who built rockets?", NOTHING_EN, NO_SENTENCE_EN),
+    ],
 )
 def test_what_is_not_known_is_admitted_in_the_questions_language(
-    home: Home, question: str, admitted: str
+    home: Home, question: str, nothing: str, no_sentence: str
 ) -> None:
-    assert _choices(home, question) == (admitted,)
+    assert _choices(home, question) == (nothing,)
     home.remember("day0310/a.jsonl", KOREAN + ENGLISH)
-    assert _choices(home, question) == (admitted,)
+    assert _choices(home, question) == (no_sentence,)
 
 
 def test_only_the_found_part_of_a_long_turn_is_quoted(
