@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from bench.datasets import Conversation, Memory, Turn
 
+# Texts that take long enough to embed that one wants to see it go on.
+MANY = 500
+
 
 class Ranker(Protocol):
     """Scores every passage for a question."""
@@ -90,7 +93,9 @@ class Dense:
         return np.asarray(self._vectors @ self._encode([self._query + query])[0], np.float64)
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        vectors = self._model.encode(texts, batch_size=32, prompt="", normalize_embeddings=True)
+        vectors = self._model.encode(
+            texts, batch_size=32, prompt="", normalize_embeddings=True, show_progress_bar=len(texts) > MANY
+        )
         return np.asarray(vectors, np.float32)
 
 

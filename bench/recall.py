@@ -81,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.ceiling:
         result["ceiling"] = ceilings(run.candidates, by_type=by_type)
     if options.baselines:
+        # They take longer than all the rest: who stops them has this.
+        _note(json.dumps(result, ensure_ascii=False))
         result["baselines"] = {
             name: figures(answers, by_type=by_type) for name, answers in ask_baselines(memories).items()
         }
