@@ -56,9 +56,7 @@ LONGEST_REBUILD_PAUSE_S = 1800.0
 WORN_SHARE = 0.2
 FEWEST_DELETED = 1000
 # How long a child may be alive and fail at every question before it is started again; not while its disk is full.
-# Doubled each time that this did not help: one that needs long to load a large index must not be kept from it.
 UNUSABLE_S = 20.0
-LONGEST_UNUSABLE_S = 1800.0
 FULL_BYTES = 2**20
 DRAIN_SECONDS = 3.0
 CHILD_TIMEOUT_S = 2.0
@@ -101,7 +99,7 @@ class IndexKeeper:
         self._fault = ""
         self._damage = ""
         self._failing_since: float | None = None
-        self._patience_s = UNUSABLE_S
+        self._restarted = False
         self._next_rebuild = 0.0
         self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
@@ -227,7 +225,7 @@ class IndexKeeper:
             try:
                 took = self._turn()
                 self._fault = ""
-                self._failing_since, self._patience_s = None, UNUSABLE_S
+                self._failing_since, self._restarted = None, False
             except IndexDamagedError as error:
                 self._fault = self._damage = str(error)
                 if time.monotonic() < self._next_rebuild:
@@ -280,16 +278,23 @@ class IndexKeeper:
             self._rebuild_pause = min(2 * self._rebuild_pause, LONGEST_REBUILD_PAUSE_S)
 
     def _restart_unusable(self) -> None:
-        """Starts a child again that has been alive for a while and failed at all that it was asked."""
+        """Starts a child again that has been alive for a while and failed at all that it was asked.
+
+        Where the one after it fails in the same way, it is the files: Chroma may hang over torn ones as well as fall.
+        """
         now, server = time.monotonic(), self._server
         if server.elsewhere or not server.answers or _is_full(self._folder):
             self._failing_since = None
         elif self._failing_since is None:
             self._failing_since = now
-        elif now - self._failing_since > self._patience_s:
-            log.warning("Chroma is alive and answers nothing (%s): it is started again", self._fault)
+        elif now - self._failing_since <= UNUSABLE_S:
+            return
+        elif self._restarted and now >= self._next_rebuild:
             self._failing_since = None
-            self._patience_s = min(2 * self._patience_s, LONGEST_UNUSABLE_S)
+            self._damage = f"Chroma is alive and answers nothing on {self._generation_folder()}, twice."
+        elif not self._restarted:
+            log.warning("Chroma is alive and answers nothing (%s): it is started again", self._fault)
+            self._failing_since, self._restarted = None, True
             with self._lock:
                 server.start(self._generation_folder())
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
+from memoryd.errors import StoreError
 from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
 from memoryd.passages import Passage, make_passages
@@ -154,7 +155,7 @@ class Ingest:
         for path in gone:
             try:
                 self._take_out(path)
-            except Exception as error:  # noqa: BLE001  (handed to the caller; the others go on)
+            except (StoreError, UnsettledError) as error:
                 failed[path] = error
         return failed
 

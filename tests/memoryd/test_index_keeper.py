@@ -18,8 +18,6 @@ from tests.memoryd.ledger.made import passage_id, put, row, vector, waiting
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from memoryd.ledger import Ledger
     from tests.memoryd.index_bench import Bench
 
@@ -183,27 +181,44 @@ def test_a_child_that_is_alive_and_answers_nothing_is_started_again(
     assert keeper.generation == 1
 
 
-def test_a_child_that_fails_again_is_given_longer_each_time_until_it_answers(
+def test_an_index_over_which_the_next_child_answers_nothing_either_is_made_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Found by `bench.faults --damage`: over a truncated file a child was alive, started again, and silent again."""
+    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.0)
     monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.05)
-    keeper = bench.keeper()
-    start, patience = bench.server.start, list[float]()
-
-    def started(folder: Path) -> None:
-        patience.append(keeper._patience_s)
-        start(folder)
-
-    monkeypatch.setattr(bench.server, "start", started)
-    bench.open_index(1).broken = True
     read_all(bench)
+    bench.in_step()
+    started = len(bench.server.folders)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
     keeper.start()
-    until(lambda: len(patience) >= 4)
-    assert patience[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
-    bench.indexes[1].broken = False
-    until(lambda: keeper.degraded() is None)
-    assert keeper._patience_s == 0.05
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.server.folders[started:] == ["g0001", "g0001", "g0002"]
+    assert bench.held(2) == ALL
+
+
+def test_a_new_index_over_which_nothing_answers_is_left_time_before_another_is_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_keeper, "UNUSABLE_S", 0.0)
+    monkeypatch.setattr(index_keeper, "RETRY_SECONDS", 0.01)
+    read_all(bench)
+    keeper = bench.keeper()
+    asked = threading.Semaphore(0)
+
+    def fail() -> None:
+        asked.release()
+        raise IndexUnavailableError("broken")
+
+    bench.open_index(1).broken = True
+    monkeypatch.setattr(bench.open_index(2), "_reach", fail)
+    keeper.start()
+    for _ in range(20):
+        assert asked.acquire(timeout=10)
+    assert bench.server.folders == ["g0001", "g0001", "g0002"]
+    keeper._next_rebuild = 0.0  # as after the pause
+    until(lambda: keeper.generation == 3 and keeper.degraded() is None)
 
 
 @pytest.mark.parametrize("why", ["it does not answer yet", "its disk is full", "it is somebody else's"])
