@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from tests.scripts.conftest import Program
 
 CPU = "-DLLAVA_BUILD=OFF"
-FORCED = "--force-reinstall --no-cache-dir"
+FORCED = "--force-reinstall --no-deps"
+INTEL = "flags\t\t: fpu sse4_2 avx2 fma avx512f amx_int8\n"
 # A virtual environment's python: says that all is well, and writes down what pip is to do with which CMAKE_ARGS.
 PYTHON = """
 case "$*" in
   *importlib.metadata*) cat "$HOME/installed" 2>/dev/null ;;
+  *" cache dir"*) echo "$HOME/cache" ;;
   *" install "*)
     echo "$* | $CMAKE_ARGS" >>"$HOME/pip"
     sed -nE 's/^llama-cpp-python==//p' requirements.lock >"$HOME/installed" ;;
@@ -47,11 +50,21 @@ class Setup:
         program("true", "exit 0").rename(venv / "memoryd")
         for compiler in ("c++", "cmake"):
             program(compiler, "exit 0")
+        self.processor(INTEL)
+
+    def processor(self, line: str) -> None:
+        """Puts this one into the machine."""
+        (self.home / "cpuinfo").write_text(f"processor\t: 0\n{line}", encoding="utf-8")
 
     def run(self, **env: str) -> str:
         """What it says; `pip()` tells what it did."""
         (self.home / "pip").unlink(missing_ok=True)
-        surroundings = {"PATH": str(self.path), "HOME": str(self.home), "CUDA_HOME": "/none"} | env
+        surroundings = {
+            "PATH": str(self.path),
+            "HOME": str(self.home),
+            "CUDA_HOME": "/none",
+            "CPUINFO": str(self.home / "cpuinfo"),
+        } | env
         done = subprocess.run(
             [self.path / "bash", self.folder / "scripts" / "setup"],
             env=surroundings,
@@ -79,14 +92,42 @@ def setup(tmp_path: Path, path: Path, program: Program) -> Setup:
     return Setup(tmp_path, path, program)
 
 
-def test_without_a_gpu_pip_s_own_cache_may_serve(setup: Setup) -> None:
-    said = setup.run()
-    assert "no NVIDIA GPU: compiling llama.cpp for the CPU" in said
-    (request, arguments), *_ = setup.pip()
-    assert "-r requirements.lock" in request
-    alone = setup.folder / "scripts" / "llama_cpp_alone.cmake"
-    assert arguments == f"{CPU} -DCMAKE_PROJECT_llama.cpp_INCLUDE={alone}"
-    assert alone.is_file()
+def test_without_a_gpu_it_is_compiled_for_the_cpu(setup: Setup) -> None:
+    assert "no NVIDIA GPU: compiling llama.cpp for the CPU" in setup.run()
+    (first, arguments), (second, _), *_ = setup.pip()
+    assert FORCED in first
+    assert "-r requirements.lock" in second
+    include = setup.folder / "scripts" / "llama_cpp.cmake"
+    assert arguments == f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={include} {CPU}"
+    assert include.is_file()
+
+
+def test_another_processor_has_it_compiled_again_and_its_builds_are_kept_apart(setup: Setup) -> None:
+    setup.run()
+    (first, _), *_ = setup.pip()
+    setup.processor("flags\t\t: fpu sse4_2 avx2 fma\n")
+    assert "compiling llama.cpp for the CPU" in setup.run()
+    (second, _), *_ = setup.pip()
+    assert _cache(first) != _cache(second)
+    setup.processor(INTEL)
+    setup.run()
+    (third, _), *_ = setup.pip()
+    assert _cache(third) == _cache(first)
+
+
+def test_a_flag_that_no_compiler_uses_changes_nothing(setup: Setup) -> None:
+    setup.run()
+    setup.processor(INTEL.replace("fpu", "fpu md_clear ibrs"))
+    setup.run()
+    assert setup.pip() == []
+
+
+def test_the_file_that_cmake_reads_is_part_of_how_it_is_compiled(setup: Setup) -> None:
+    setup.run()
+    with (setup.folder / "scripts" / "llama_cpp.cmake").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    setup.run()
+    assert FORCED in setup.pip()[0][0]
 
 
 def test_what_is_done_is_not_done_again(setup: Setup) -> None:
@@ -109,7 +150,7 @@ def test_what_was_asked_for_wins_and_is_kept_to(setup: Setup) -> None:
     setup.add_gpu()
     said = setup.run(CMAKE_ARGS="-DGGML_BLAS=ON")
     assert 'compiling llama.cpp with CMAKE_ARGS="-DGGML_BLAS=ON"' in said
-    assert [arguments for _request, arguments in setup.pip()] == ["-DGGML_BLAS=ON"] * 3
+    assert all(arguments.endswith(" -DGGML_BLAS=ON") for _request, arguments in setup.pip())
     assert setup.run() == ""
     assert "there is an NVIDIA GPU" in setup.run(CMAKE_ARGS="auto")
     assert FORCED in setup.pip()[0][0]
@@ -121,3 +162,9 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(setup: Setup) -> N
     with pytest.raises(subprocess.CalledProcessError) as failed:
         setup.run()
     assert "apt-get install cmake" in failed.value.stderr
+
+
+def _cache(request: str) -> str:
+    found = re.search(r"--cache-dir=\S+/cache/memoryd-\w{16}", request)
+    assert found, request
+    return found[0]
