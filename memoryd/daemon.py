@@ -206,8 +206,8 @@ class Daemon:
             embed: make the vectors again too, instead of taking them from the ledger.
         """
         memory = self.memory
-        # The file in hand is finished first: its vectors must not be taken out from under it.
-        with memory.reading:
+        # The vectors of a file in hand must not be taken out from under it.
+        with memory.reading.alone():
             self.ledger.begin_rebuild(memory.embedder.id, memory.embedder.dimension, embed=embed)
         generation = memory.keeper.rebuild()
         memory.watcher.rescan()

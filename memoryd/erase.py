@@ -29,7 +29,6 @@ from memoryd.watch import ignored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from llm import Generator
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from memoryd.journal import Journal
     from memoryd.ledger import ErasureRow, Ledger, Taken
     from memoryd.proof import Search
+    from memoryd.reading import Reading
     from memoryd.users import User, Users
     from memoryd.watch import Watcher
 
@@ -135,7 +135,7 @@ class Eraser:
     """Erases conversations, one at a time, while the daemon runs.
 
     Args:
-        reading: held while a file is read into the ledger: a read that has begun must not end after the cut.
+        reading: had alone while it cuts: a read of files that has begun must not end after the cut.
         drop_digest: ends the day digest that a model is writing.
     """
 
@@ -146,7 +146,7 @@ class Eraser:
         paths: Paths,
         users: Users,
         journal: Journal,
-        reading: AbstractContextManager[object],
+        reading: Reading,
         watcher: Watcher,
         keeper: IndexKeeper,
         brain: EchoBrain,
@@ -187,7 +187,7 @@ class Eraser:
             plan, taken = None, None
             if row is None or row.state is ErasureState.BEGUN:
                 # A replay that began before the cut would add an identity that quotes it after.
-                with self._loop.held(), self._reading, self._journal.held():
+                with self._loop.held(), self._reading.alone(), self._journal.held():
                     # Files on a volume that is not mounted would bring the conversation back.
                     self._folder.check()
                     self._check(user, conversation_id, resumed=row is not None)

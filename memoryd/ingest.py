@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -135,20 +136,22 @@ class Ingest:
         """
         failed: dict[str, Exception] = {}
         gone: list[str] = []
-        loads = self._loads(paths, gone, failed)
+        stopping = threading.Event()
+        loads = self._loads(paths, gone, failed, stopping)
         nothing_left: list[_ReadFile] = []
         with ThreadPoolExecutor(1, thread_name_prefix="files") as beside:
             ahead = beside.submit(next, loads, nothing_left)
             try:
                 while load := _awaited(ahead, between):
                     between()
-                    split = [beside.submit(self._conversation_rows, file) for file in load]
+                    split = [beside.submit(self._conversation_rows, file, stopping) for file in load]
                     ahead = beside.submit(next, loads, nothing_left)
                     failed |= self._embed_all(load, between)
                     for file, conversations in zip(load, split, strict=True):
                         if file.path not in failed:
                             beside.submit(self._store, file, conversations, failed)
             except StoppingError as error:
+                stopping.set()
                 beside.shutdown(cancel_futures=True)
                 return dict.fromkeys(paths, error)
         # Last of all: what has another name now is found under that one before this one goes.
@@ -174,13 +177,13 @@ class Ingest:
             log.info("%s is gone: taken out of the memory", name)
 
     def _loads(
-        self, paths: Sequence[str], gone: list[str], failed: dict[str, Exception]
+        self, paths: Sequence[str], gone: list[str], failed: dict[str, Exception], stopping: threading.Event
     ) -> Iterator[list[_ReadFile]]:
         """Files that wait for their vectors, a load at a time; notes those that are gone or can't be read."""
         load: list[_ReadFile] = []
         for path in paths:
             try:
-                file = self._read(path)
+                file = self._read(path, stopping)
             except (FileNotFoundError, NotADirectoryError):
                 gone.append(path)
                 continue
@@ -212,14 +215,16 @@ class Ingest:
             row = _again(self._row(name, Signature.of(status)))
             self._refuse(row, FileState.QUARANTINED, reason, None)
 
-    def _read(self, path: str) -> _ReadFile | None:
+    def _read(self, path: str, stopping: threading.Event) -> _ReadFile | None:
         """Reads and cuts one file; None where there is nothing left to do for it.
 
         Raises:
             FileNotFoundError, NotADirectoryError: it is gone.
             UnsettledError: it changed meanwhile.
             StoreError: the ledger refused a commit.
+            StoppingError: the read is to end.
         """
+        _check(stopping)
         file = self._memory / path
         name = printable(path)
         status = file.lstat()
@@ -248,16 +253,27 @@ class Ingest:
             )
         else:
             row = replace(row, format=loaded.format, reason=_torn(loaded, data))
-            return _ReadFile(path, row, tuple(self.cut(name, loaded, status.st_mtime)))
+            return _ReadFile(path, row, tuple(self.cut(name, loaded, status.st_mtime, stopping)))
         return None
 
-    def cut(self, path: str, loaded: loaders.Loaded, mtime: float) -> Iterator[CutConversation]:
+    def cut(
+        self, path: str, loaded: loaders.Loaded, mtime: float, stopping: threading.Event | None = None
+    ) -> Iterator[CutConversation]:
         """A file's conversations, cut into passages; nothing is stored or embedded.
 
         Args:
             path: printable, below `memory/`.
             mtime: the file's own, seconds since 1970; for the year of its day folder.
+            stopping: set where it is to end before it is done.
+
+        Raises:
+            StoppingError: `stopping` is set.
         """
+
+        def count_tokens(texts: Sequence[str]) -> list[int]:
+            _check(stopping)
+            return self._embedder.count_tokens(texts)
+
         fallback = folder_time(day_of(path), mtime)
         for conversation in loaded.conversations:
             turns = dated(conversation, fallback)
@@ -265,7 +281,7 @@ class Ingest:
                 path,
                 conversation.id,
                 turns,
-                count_tokens=self._embedder.count_tokens,
+                count_tokens=count_tokens,
                 max_tokens=self._max_tokens,
             )
             yield CutConversation(conversation, turns, tuple(passages))
@@ -327,13 +343,13 @@ class Ingest:
         else:
             log.info("%s: %d conversations", row.path, len(conversations))
 
-    def _conversation_rows(self, file: _ReadFile) -> tuple[ConversationRow, ...]:
+    def _conversation_rows(self, file: _ReadFile, stopping: threading.Event) -> tuple[ConversationRow, ...]:
         return tuple(
             ConversationRow(
                 id=cut.conversation.id,
                 title=cut.conversation.title,
                 turns=cut.turns,
-                passages=tuple(self._new_passage(passage) for passage in cut.passages),
+                passages=tuple(self._new_passage(passage, stopping) for passage in cut.passages),
             )
             for cut in file.cuts
         )
@@ -356,7 +372,8 @@ class Ingest:
                 if made:
                     self._ledger.vectors.save(self._embedder.id, made)
 
-    def _new_passage(self, passage: Passage) -> NewPassage:
+    def _new_passage(self, passage: Passage, stopping: threading.Event) -> NewPassage:
+        _check(stopping)
         words = self._words.words(passage.embedded)
         return NewPassage(
             id=passage.id,
@@ -377,6 +394,11 @@ def _awaited(ahead: Future[list[_ReadFile]], between: Callable[[], None]) -> lis
     while not wait([ahead], PAUSE_S).done:
         between()
     return ahead.result()
+
+
+def _check(stopping: threading.Event | None) -> None:
+    if stopping is not None and stopping.is_set():
+        raise StoppingError
 
 
 def printable(path: str) -> str:

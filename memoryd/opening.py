@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from memoryd.mood import Moods
 from memoryd.mounts import network_file_system
 from memoryd.own_part import OwnParts
 from memoryd.quotes import Quotes
+from memoryd.reading import Reading
 from memoryd.recall.recall import Recall
 from memoryd.recall.reranker import Reranker
 from memoryd.schedule import Schedule
@@ -34,7 +34,6 @@ from memoryd.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from llm import Generator
     from memoryd.boot_memory_loop import BootMemoryLoop
@@ -56,7 +55,7 @@ class Memory:
     """What is there once the memory is open; nothing in it is started yet.
 
     Attributes:
-        reading: held while a file is read in.
+        reading: whether files are being read in, or somebody has that to themselves.
         digests: what has a model write digests of days, where that is asked for.
     """
 
@@ -70,7 +69,7 @@ class Memory:
     verifier: Verifier
     eraser: Eraser
     moods: Moods
-    reading: AbstractContextManager[object]
+    reading: Reading
     digests: DigestWriter | None
 
 
@@ -102,7 +101,7 @@ def open_memory(
         max_file_bytes=config.watch.max_file_bytes,
         max_tokens=config.passages.max_tokens,
     )
-    reading = threading.RLock()
+    reading = Reading()
     watcher = _watcher(config, ingest, ledger, clock, reading)
     keeper = _index_keeper(config, ledger, embedder, ingest.fingerprint, watcher.catching_up)
     recall = Recall(
@@ -222,17 +221,20 @@ def _watcher(
     ingest: Ingest,
     ledger: Ledger,
     clock: Clock,
-    reading: AbstractContextManager[object],
+    reading: Reading,
 ) -> Watcher:
     """Listens on a local disk, compares at intervals on a network mount; holds `reading` while it reads files in."""
 
     def read(paths: Sequence[str], between: Callable[[], None]) -> dict[str, Exception]:
-        # What was just said is read within the read of an import, by the same thread.
-        with reading:
-            return ingest.read(paths, between)
+        def go_on() -> None:
+            reading.go_on()
+            between()
+
+        with reading.of_files():
+            return ingest.read(paths, go_on)
 
     def give_up(path: str, reason: str) -> None:
-        with reading:
+        with reading.of_files():
             ingest.give_up(path, reason)
 
     settings = config.watch

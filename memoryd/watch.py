@@ -60,6 +60,7 @@ class _Pending:
     due: float
     since: float
     fault: str = ""
+    ours: bool = False
 
     @property
     def short(self) -> bool:
@@ -157,6 +158,11 @@ class Watcher:
         with self._lock:
             return set(self._pending)
 
+    def unread(self) -> set[str]:
+        """The paths of them that memoryd has not written itself and that nobody has tried to read yet."""
+        with self._lock:
+            return {path for path, each in self._pending.items() if not each.ours and not each.fault}
+
     def catching_up(self) -> bool:
         """Whether there are files that a scan has found, or is to find, and that nobody has tried to read yet."""
         with self._lock:
@@ -184,7 +190,7 @@ class Watcher:
             waits = self._pending.get(path) if path not in self._in_hand else None
             since = waits.since if waits else now
             due = now if settled else min(now + self._settle, since + LONGEST_WAIT_S)
-            self._pending[path] = _Pending(self._signature(path), due, since)
+            self._pending[path] = _Pending(self._signature(path), due, since, ours=settled)
         if settled:
             self._urgent.append(path)
         self._wake.set()

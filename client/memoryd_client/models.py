@@ -147,10 +147,12 @@ class SearchTimings(Wire):
 class SearchAnswer(Wire):
     """What `/api/search` found, best first.
 
-    `degraded` says why, when an index is being rebuilt. `dates` are the date words that were heard in the query.
+    `degraded` says why, when an index is being rebuilt. `unread_files` are in the memory folder and not in the memory
+    yet. `dates` are the date words that were heard in the query.
     """
 
     degraded: str | None
+    unread_files: int = 0
     hits: list[Citation]
     dates: list[str] = []
     timings: SearchTimings | None = None
@@ -209,7 +211,7 @@ class AskAnswer(Wire):
     `thought` is what a thinking model thought before it answered. `finish` says why the answer ended: `length` where
     `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it
     and is not kept. `proposed` names the conversations that a request to forget (`잊어줘: …`, `forget: …`) may mean;
-    nothing is erased by it.
+    nothing is erased by it. `unread_files` were in the memory folder and not in the memory yet when it was asked.
     """
 
     answer: str
@@ -219,6 +221,7 @@ class AskAnswer(Wire):
     conversation_id: str
     identity_version: int
     degraded: str | None
+    unread_files: int = 0
     note: str | None = None
     saved: bool
     citations: list[Citation]

@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 from memoryd.api.asking import Asking
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.problems import BROKEN, problem_of
-from memoryd.api.views import citations, degraded
+from memoryd.api.views import citations, degraded, unread_files
 from memoryd.echo_brain import Answer, Question, Recalled, Thought, Token
 from memoryd.errors import MemorydError
 from memoryd_client.models import AskAnswer, AskRequest, Explanation, ForgetProposal, Problem, Timings
@@ -44,6 +44,8 @@ async def ask(
     request: AskRequest, daemon: DaemonOf, user: UserOf, call: Request
 ) -> AskAnswer | StreamingResponse:
     """Answers a question; the exchange is on disk before the answer is given."""
+    # Before it is answered: the exchange itself becomes a file.
+    unread = unread_files(daemon, user)
     question = Question(
         user=user,
         text=request.question,
@@ -65,11 +67,11 @@ async def ask(
     try:
         if request.stream:
             # The first event comes before the response does, so that an error before it is a plain problem document.
-            response = _EventStream(asking, await anext(asking), user)
+            response = _EventStream(asking, await anext(asking), user, unread)
             streaming = True
             return response
         (answer,) = [event async for event in asking if isinstance(event, Answer)]
-        return _answer(answer, user)
+        return _answer(answer, user, unread)
     finally:
         if not streaming:
             await asking.end()
@@ -78,9 +80,9 @@ async def ask(
 class _EventStream(StreamingResponse):
     """Server-sent events, each sent when it comes."""
 
-    def __init__(self, asking: Asking, first: Event, user: User) -> None:
+    def __init__(self, asking: Asking, first: Event, user: User, unread: int) -> None:
         super().__init__(
-            _stream(first, asking, user),
+            _stream(first, asking, user, unread),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache"},
         )
@@ -94,11 +96,11 @@ class _EventStream(StreamingResponse):
             await self._asking.end()
 
 
-async def _stream(first: Event, rest: Asking, user: User) -> AsyncIterator[str]:
-    yield _server_sent(first, user)
+async def _stream(first: Event, rest: Asking, user: User, unread: int) -> AsyncIterator[str]:
+    yield _server_sent(first, user, unread)
     try:
         async for event in rest:
-            yield _server_sent(event, user)
+            yield _server_sent(event, user, unread)
     except MemorydError as error:
         yield _error(problem_of(error, user))
     except Exception:  # the request's boundary: a stream that has begun can only say so in itself
@@ -110,7 +112,7 @@ def _error(problem: Problem) -> str:
     return f"event: error\ndata: {problem.model_dump_json()}\n\n"
 
 
-def _server_sent(event: Event, user: User) -> str:
+def _server_sent(event: Event, user: User, unread: int) -> str:
     if isinstance(event, Token | Thought):
         name = "token" if isinstance(event, Token) else "thought"
         data = json.dumps({"text": event.text}, ensure_ascii=False)
@@ -121,11 +123,11 @@ def _server_sent(event: Event, user: User) -> str:
             json.dumps({"degraded": degraded(event.degraded, user), "citations": found}, ensure_ascii=False),
         )
     else:
-        name, data = "done", _answer(event, user).model_dump_json()
+        name, data = "done", _answer(event, user, unread).model_dump_json()
     return f"event: {name}\ndata: {data}\n\n"
 
 
-def _answer(event: Answer, user: User) -> AskAnswer:
+def _answer(event: Answer, user: User, unread: int) -> AskAnswer:
     return AskAnswer(
         answer=event.text,
         thought=event.thought,
@@ -134,6 +136,7 @@ def _answer(event: Answer, user: User) -> AskAnswer:
         conversation_id=event.conversation_id,
         identity_version=event.identity_version,
         degraded=degraded(event.degraded, user),
+        unread_files=unread,
         note=event.note,
         saved=event.saved,
         citations=citations(event.hits),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import citations, degraded, search_timings
+from memoryd.api.views import citations, degraded, search_timings, unread_files
 from memoryd.recall import Filter
 from memoryd_client.models import SearchAnswer, SearchRequest
 
@@ -20,6 +20,7 @@ router = APIRouter()
 @router.post("/api/search")
 def search(request: SearchRequest, daemon: DaemonOf, user: UserOf) -> SearchAnswer:
     """Finds what was said; filters only by what the caller names."""
+    unread = unread_files(daemon, user)
     found = daemon.memory.recall.search(
         request.query,
         owners=user.narrowed(request.of),
@@ -29,6 +30,7 @@ def search(request: SearchRequest, daemon: DaemonOf, user: UserOf) -> SearchAnsw
     )
     return SearchAnswer(
         degraded=degraded(found.degraded, user),
+        unread_files=unread,
         hits=citations(found.hits, explain=request.explain),
         dates=list(found.dates),
         timings=search_timings(found.timings),

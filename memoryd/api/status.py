@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from memoryd import __version__
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
-from memoryd.api.views import mood_views, ready_view
+from memoryd.api.views import mood_views, ready_view, seen
 from memoryd.errors import NotReadyError
 from memoryd_client.models import Counts, MoodView, Status
 
@@ -74,4 +74,4 @@ def _waiting(daemon: Daemon, user: User) -> int:
         return max(1, daemon.ledger.files.totals(user.owners).indexed)
     if not watcher.scanned:
         return 1
-    return sum(daemon.users.owner_of(path) in user.owners for path in watcher.pending())
+    return seen(daemon, user, watcher.pending())

@@ -22,7 +22,7 @@ from memoryd_client.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from memoryd.daemon import Daemon
     from memoryd.erase import Proof, Report
@@ -182,6 +182,21 @@ def replay_view(row: ReplayRow, user: User) -> ReplayView:
 def degraded(reason: str | None, user: User) -> str | None:
     """Why recall goes without its index; without the counts, which are of everybody's passages."""
     return reason if user.is_origin or reason is None else UNTOLD_INDEX
+
+
+def unread_files(daemon: Daemon, user: User) -> int:
+    """Files that the user may see and that nobody has read yet; 1 while it is not known which there are.
+
+    Raises:
+        NotReadyError: the memory is being opened.
+    """
+    watcher = daemon.memory.watcher
+    return seen(daemon, user, watcher.unread()) if watcher.scanned else 1
+
+
+def seen(daemon: Daemon, user: User, paths: Iterable[str]) -> int:
+    """How many of these files the user may see."""
+    return sum(daemon.users.owner_of(path) in user.owners for path in paths)
 
 
 def ready_view(daemon: Daemon, user: User | None) -> Ready:

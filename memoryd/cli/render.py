@@ -102,6 +102,7 @@ def memories(page: Page, answer: AskAnswer) -> None:
     else:
         page.say("No memory was found for this question.", style="yellow")
     page.say()
+    _unread(page, answer.unread_files)
     if answer.degraded:
         page.block(f"Recall was degraded: {answer.degraded}", style="yellow")
     if answer.finish == "length":
@@ -113,6 +114,12 @@ def memories(page: Page, answer: AskAnswer) -> None:
     seconds = answer.timings.total_ms / 1000
     page.say(f"{answer.model} · identity {answer.identity_version} · {seconds:.1f} s", style="dim")
     page.say(f"To go on: memoryd ask --conversation {answer.conversation_id} …", style="dim")
+
+
+def _unread(page: Page, files: int) -> None:
+    if files:
+        which = "A file is" if files == 1 else f"{files:,} files are"
+        page.block(f"{which} still to be read: what stands there could not be found yet.", style="yellow")
 
 
 def _prompt_report(report: PromptReport) -> str:
@@ -144,6 +151,7 @@ def search(page: Page, found: SearchAnswer, *, explain: bool = False) -> None:
             page.say(f"     {_reasons(hit.why)}", style="green")
     if not found.hits:
         page.say("Nothing was found.", style="yellow")
+    _unread(page, found.unread_files)
     if found.degraded:
         page.block(f"Recall is degraded: {found.degraded}", style="yellow")
     if explain and found.timings:

@@ -175,7 +175,9 @@ def test_search_prints_whole_passages_best_first(
     daemon: FakeDaemon, memoryd: Memoryd, citation: Citation
 ) -> None:
     long = citation.model_copy(update={"text": "긴 문장이 이어진다. " * 40, "turns": []})
-    daemon.answer("POST /api/search", SearchAnswer(degraded="rebuilding", hits=[citation, long]))
+    daemon.answer(
+        "POST /api/search", SearchAnswer(degraded="rebuilding", unread_files=2, hits=[citation, long])
+    )
 
     result = memoryd("search", "폴더", "-k", "2", "--speaker", "지훈")
 
@@ -185,6 +187,7 @@ def test_search_prints_whole_passages_best_first(
     )
     assert result.stdout.count("이어진다") == 40
     assert "Recall is degraded: rebuilding" in result.stdout
+    assert "2 files are still to be read: what stands there could not be found yet." in result.stdout
     assert daemon.requests[0].body == {"query": "폴더", "k": 2, "speaker": "지훈", "explain": False}
 
 

@@ -28,6 +28,7 @@ from memoryd.errors import (
 from memoryd.index_keeper import BUILDING, GENERATION, begin_generation
 from memoryd.journal import Journal, Utterance
 from memoryd.ledger import ErasureState, IdentityRow, Ledger
+from memoryd.reading import Reading
 from memoryd.testing import FakeClock, FakeGenerator
 from memoryd.users import User
 from tests.memoryd.parts import Home, line
@@ -80,7 +81,7 @@ class Desk:
         self.clock = FakeClock()
         self.journal = Journal(self.home.root)
         self.generator = FakeGenerator()
-        self.reading = threading.Lock()
+        self.reading = Reading()
         self.digests = DayDigests(ledger=self.home.ledger, owners=("", "jihun"), clock=self.clock)
         self.loop = BootMemoryLoop(
             ledger=self.home.ledger,
@@ -296,7 +297,7 @@ def test_another_memory_folder_stops_it(desk: Desk) -> None:
 
 def test_it_waits_for_the_file_that_is_being_read(desk: Desk) -> None:
     thread = threading.Thread(target=desk.erase)
-    with desk.reading:
+    with desk.reading.of_files():
         thread.start()
         thread.join(0.2)
         assert thread.is_alive()

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from memoryd.day_folder import FORWARD, folder_time
 from memoryd.errors import StoreError
 from memoryd.ingest import StoppingError
 from memoryd.ledger import FileRow, FileState, Signature
-from tests.memoryd.parts import Home, line
+from tests.memoryd.parts import WORDS, Home, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -314,6 +314,33 @@ def test_others_go_between_while_a_long_file_is_cut(home: Home, monkeypatch: pyt
     assert home.ingest.read(["day0315/export.txt"], between) == {}
     assert was_read.is_set()
     assert len(home.said()) == 2
+
+
+@pytest.mark.parametrize(("part", "words"), [("count_tokens", 200), ("words", 3)])
+def test_stopping_does_not_wait_until_a_long_file_is_cut_or_split(
+    home: Home, monkeypatch: pytest.MonkeyPatch, part: str, words: int
+) -> None:
+    said = [f"{number} " + "이야기 " * words for number in range(4)]
+    home.put("day0315/a.jsonl", "".join(line(text, conversation=f"c{text[:2]}") for text in said))
+    monkeypatch.setattr(ingest, "PAUSE_S", 0.01)
+    owner: Any = home.embedder if part == "count_tokens" else WORDS
+    does, calls, stopped = getattr(owner, part), [], threading.Event()
+
+    def work(what: Any) -> Any:
+        calls.append(what)
+        assert stopped.wait(LIMIT_S)
+        return does(what)
+
+    def stop() -> None:
+        if calls:
+            # The call that is under way ends once the read has heard of it.
+            threading.Timer(0.2, stopped.set).start()
+            raise StoppingError
+
+    monkeypatch.setattr(owner, part, work)
+    assert home.ingest.read(["day0315/a.jsonl"], stop).keys() == {"day0315/a.jsonl"}
+    assert len(calls) == 1
+    assert home.said() == []
 
 
 def test_stopping_comes_soon_and_keeps_the_vectors_that_are_made(

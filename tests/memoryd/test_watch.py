@@ -48,6 +48,18 @@ def test_a_file_is_read_once_it_has_stayed_the_same(scene: Scene) -> None:
     assert scene.watcher.waiting() == 0
 
 
+def test_what_memoryd_wrote_itself_and_what_failed_are_not_unread(scene: Scene) -> None:
+    scene.steps()
+    scene.events.happen(scene.put("day0315/a.txt"))
+    scene.put("day0315/ours.jsonl")
+    scene.watcher.note("day0315/ours.jsonl", settled=True)
+    assert scene.watcher.unread() == {"day0315/a.txt"}
+    scene.fails["day0315/a.txt"] = OSError("no")
+    scene.steps(SETTLE)
+    assert scene.watcher.pending() == {"day0315/a.txt"}
+    assert scene.watcher.unread() == set()
+
+
 def test_a_growing_file_waits_until_it_stops(scene: Scene) -> None:
     scene.steps()
     for words in ("하나.", "하나. 둘.", "하나. 둘. 셋."):

@@ -22,6 +22,7 @@ from memoryd.mood import Moods
 from memoryd.own_part import OwnParts
 from memoryd.people import People
 from memoryd.quotes import Quotes
+from memoryd.reading import Reading
 from memoryd.recall.recall import Recall
 from memoryd.testing import FakeClock, FakeEmbedder, FakeFileEvents, FakeGenerator, FakeVectorIndex
 from memoryd.users import Users
@@ -252,7 +253,7 @@ class StandIn:
             paths=paths,
             users=self.users,
             journal=self.journal,
-            reading=threading.Lock(),
+            reading=Reading(),
             watcher=watcher,
             keeper=cast("Any", OtherIndex()),
             brain=brain,

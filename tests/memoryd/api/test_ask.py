@@ -34,12 +34,18 @@ def test_an_answer_comes_with_its_memories_and_how_it_was_made(client: TestClien
     assert body["model"] == "fake"
     assert body["identity_version"] == 1
     assert body["degraded"] is None
+    assert body["unread_files"] == 0
     assert body["note"] is None
     assert body["saved"] is True
     assert (body["citations"][0]["path"], body["citations"][0]["turns"][0]["id"]) == (LAKE, "l1")
     assert body["timings"]["prompt_tokens"] == 10
     assert body["timings"]["cached_tokens"] == 5
     assert 0 <= body["timings"]["first_token_ms"] <= body["timings"]["total_ms"]
+
+
+def test_an_answer_says_how_many_files_are_yet_to_be_read(client: TestClient, daemon: StandIn) -> None:
+    daemon.memory.watcher.note("day0403/new.txt")
+    assert client.post("/api/ask", json={"question": QUESTION}).json()["unread_files"] == 1
 
 
 def test_the_exchange_is_on_disk_and_in_the_memory_when_the_answer_comes(

@@ -87,6 +87,21 @@ def test_a_degraded_index_is_said(client: TestClient, daemon: StandIn) -> None:
     assert body["hits"][0]["turns"][0]["id"] == "l1"
 
 
+def test_files_that_are_yet_to_be_read_are_counted_where_the_caller_may_see_them(
+    client: TestClient, daemon: StandIn
+) -> None:
+    told = {name: {"Authorization": f"Bearer {daemon.member(name)}"} for name in ("sora", "minho")}
+    for path in ("day0403/new.txt", "day0403/sora/hers.txt"):
+        daemon.memory.watcher.note(path)
+    seen = {
+        name: client.post("/api/search", json={"query": "오두막 열쇠"}, headers=headers).json()[
+            "unread_files"
+        ]
+        for name, headers in told.items()
+    }
+    assert seen == {"sora": 2, "minho": 1}
+
+
 def test_a_search_is_not_remembered(client: TestClient, daemon: StandIn) -> None:
     client.post("/api/search", json={"query": "오두막 열쇠"})
     assert daemon.kept() == []
