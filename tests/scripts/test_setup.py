@@ -122,9 +122,10 @@ def test_a_flag_that_no_compiler_uses_changes_nothing(setup: Setup) -> None:
     assert setup.pip() == []
 
 
-def test_the_file_that_cmake_reads_is_part_of_how_it_is_compiled(setup: Setup) -> None:
+@pytest.mark.parametrize("name", ["llama_cpp.cmake", "llama_cpp.patch"])
+def test_what_cmake_reads_is_part_of_how_it_is_compiled(setup: Setup, name: str) -> None:
     setup.run()
-    with (setup.folder / "scripts" / "llama_cpp.cmake").open("a", encoding="utf-8") as file:
+    with (setup.folder / "scripts" / name).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     setup.run()
     assert FORCED in setup.pip()[0][0]
