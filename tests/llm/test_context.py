@@ -72,6 +72,16 @@ def test_a_prompt_in_portions_is_the_prompt(computer: Computer) -> None:
     assert computer.context.length(0) == computer.context.length(1) == len(tokens)
 
 
+@pytest.mark.parametrize("count", [3, 20, 100])
+def test_rows_together_are_the_rows_one_by_one(computer: Computer, count: int) -> None:
+    # Together they go through another kernel (scripts/llama_cpp.patch): tiles of the heads that share keys.
+    tokens = (some(computer) * count)[:count]
+    whole = computer.logits(tokens)
+    for at, token in enumerate(tokens):
+        last = computer.logits([token], start=at, sequence=1)
+    assert np.abs(last - whole).max() < computer.noise
+
+
 def test_a_copied_beginning_goes_on_as_if_it_were_its_own(computer: Computer) -> None:
     tokens = some(computer)
     whole = computer.logits(tokens)
