@@ -1,7 +1,7 @@
 """Who may have files read into the ledger: the one thread that reads them, or somebody who must have it to themselves.
 
 A read of long files takes minutes, and an erasure can't wait for it. So it is broken off: what is not stored yet
-stays as if it had not been read (its vectors are kept), and is read again after.
+stays as if it had not been read, and is read again after. (Vectors that no passage uses go with an erasure.)
 """
 
 from __future__ import annotations
