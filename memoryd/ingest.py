@@ -64,7 +64,7 @@ class UnsettledError(Exception):
 
 
 class StoppingError(Exception):
-    """Raised by whoever has files read, to have it end soon: what is not committed is read at the next start."""
+    """Raised by whoever has files read, to have it end soon: what is not committed is to be read another time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Who may have files read into the ledger: the one thread that reads them, or somebody who must have it to themselves.
 
 A read of long files takes minutes, and an erasure can't wait for it. So it is broken off: what is not stored yet
-stays as if it had not been read, and is read again after. (Vectors that no passage uses go with an erasure.)
+stays as if it had not been read, and is read from its beginning after. (Vectors that no passage uses go with an
+erasure, those of a read that it broke off too.)
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Reading:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No file is read meanwhile; a read that has begun is broken off, which takes a moment."""
+        """No file is read meanwhile; a read that has begun is broken off as soon as it can be."""
         with self._changed:
             self._wanted += 1
             self._changed.wait_for(lambda: not (self._reads or self._alone))

@@ -60,7 +60,6 @@ class _Pending:
     due: float
     since: float
     fault: str = ""
-    ours: bool = False
 
     @property
     def short(self) -> bool:
@@ -104,6 +103,8 @@ class Watcher:
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
         self._urgent: deque[str] = deque()
+        # By memoryd itself, in this run; the notice of it comes after, when it may be read already.
+        self._written: set[str] = set()
         self._in_hand: set[str] = set()
         # Found by a scan, and neither brought in nor given up since.
         self._untried: set[str] = set()
@@ -159,9 +160,10 @@ class Watcher:
             return set(self._pending)
 
     def unread(self) -> set[str]:
-        """The paths of them that memoryd has not written itself and that nobody has tried to read yet."""
+        """The files among them that memoryd has not written itself and that nobody has tried to read yet."""
         with self._lock:
-            return {path for path, each in self._pending.items() if not each.ours and not each.fault}
+            new = {path for path, each in self._pending.items() if each.signature and not each.fault}
+            return new - self._written
 
     def catching_up(self) -> bool:
         """Whether there are files that a scan has found, or is to find, and that nobody has tried to read yet."""
@@ -190,7 +192,9 @@ class Watcher:
             waits = self._pending.get(path) if path not in self._in_hand else None
             since = waits.since if waits else now
             due = now if settled else min(now + self._settle, since + LONGEST_WAIT_S)
-            self._pending[path] = _Pending(self._signature(path), due, since, ours=settled)
+            self._pending[path] = _Pending(self._signature(path), due, since)
+            if settled:
+                self._written.add(path)
         if settled:
             self._urgent.append(path)
         self._wake.set()

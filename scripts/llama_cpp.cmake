@@ -4,7 +4,8 @@
 # more than half of the time.
 set(LLAMA_BUILD_COMMON OFF)
 
-# A quicker attention on the CPU: the patch says what and how much. Without the program it is as it was, only slower.
+# A quicker attention on the CPU: the patch says what and how much. Without the program it is as it was, only slower
+# (scripts/setup says so).
 find_program(PATCH_PROGRAM patch)
 function(memoryd_patch RESULT)
   execute_process(
@@ -13,16 +14,16 @@ function(memoryd_patch RESULT)
   set(${RESULT} ${FAILED} PARENT_SCOPE)
 endfunction()
 set(MEMORYD_PATCH ${CMAKE_CURRENT_LIST_DIR}/llama_cpp.patch)
-if(NOT PATCH_PROGRAM)
-  message(WARNING "there is no program called patch (apt-get install patch): llama.cpp's attention stays slower")
-else()
+if(PATCH_PROGRAM)
   memoryd_patch(NOT_APPLIED --dry-run --force --reverse)
   if(NOT_APPLIED)
     memoryd_patch(MISFIT --dry-run --forward)
+    if(NOT MISFIT)
+      memoryd_patch(MISFIT --forward)
+    endif()
     if(MISFIT)
       message(FATAL_ERROR "scripts/llama_cpp.patch does not fit this version of llama.cpp; make it anew")
     endif()
-    memoryd_patch(MISFIT --forward)
   endif()
 endif()
 

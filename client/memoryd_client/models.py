@@ -148,7 +148,7 @@ class SearchAnswer(Wire):
     """What `/api/search` found, best first.
 
     `degraded` says why, when an index is being rebuilt. `unread_files` are in the memory folder and not in the memory
-    yet. `dates` are the date words that were heard in the query.
+    yet (1 while it is not known how many). `dates` are the date words that were heard in the query.
     """
 
     degraded: str | None
@@ -211,7 +211,8 @@ class AskAnswer(Wire):
     `thought` is what a thinking model thought before it answered. `finish` says why the answer ended: `length` where
     `max_tokens` cut it off. `saved` is false where a conversation was erased meanwhile: the answer may quote it
     and is not kept. `proposed` names the conversations that a request to forget (`잊어줘: …`, `forget: …`) may mean;
-    nothing is erased by it. `unread_files` were in the memory folder and not in the memory yet when it was asked.
+    nothing is erased by it. `unread_files` were in the memory folder and not in the memory yet when it
+    was asked (1 while it was not known how many).
     """
 
     answer: str

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from memoryd.api.asking import Asking
@@ -45,7 +46,7 @@ async def ask(
 ) -> AskAnswer | StreamingResponse:
     """Answers a question; the exchange is on disk before the answer is given."""
     # Before it is answered: the exchange itself becomes a file.
-    unread = unread_files(daemon, user)
+    unread = await run_in_threadpool(unread_files, daemon, user)
     question = Question(
         user=user,
         text=request.question,

@@ -119,7 +119,7 @@ def memories(page: Page, answer: AskAnswer) -> None:
 def _unread(page: Page, files: int) -> None:
     if files:
         which = "A file is" if files == 1 else f"{files:,} files are"
-        page.block(f"{which} still to be read: what stands there could not be found yet.", style="yellow")
+        page.block(f"{which} still to be read; what is new there was not looked at.", style="yellow")
 
 
 def _prompt_report(report: PromptReport) -> str:

@@ -187,7 +187,7 @@ def test_search_prints_whole_passages_best_first(
     )
     assert result.stdout.count("이어진다") == 40
     assert "Recall is degraded: rebuilding" in result.stdout
-    assert "2 files are still to be read: what stands there could not be found yet." in result.stdout
+    assert "2 files are still to be read; what is new there was not looked at." in result.stdout
     assert daemon.requests[0].body == {"query": "폴더", "k": 2, "speaker": "지훈", "explain": False}
 
 

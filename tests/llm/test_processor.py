@@ -5,40 +5,61 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm import State, processor
-from llm.processor import missing, missing_instructions
+from llm.processor import missing_instructions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.llm.conftest import Opener
 
-LINE = "CPU : SSE3 = 1 | AVX2 = 1 | AVX512 = 1 | AMX_INT8 = 0 | LLAMAFILE = 1 | REPACK = 1 | "
+
+class Machine:
+    """What the library was compiled for, and what the processor has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cpuinfo = folder / "cpuinfo"
+        self.compiled_for = folder / "llama-instructions"
+
+    def has(self, flags: str, *, name: str = "flags\t\t") -> None:
+        self.cpuinfo.write_text(f"processor\t: 0\n{name}: {flags}\n\nprocessor\t: 1\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("flags", "lacking"),
-    [
-        ({"pni", "avx2", "avx512f"}, []),
-        ({"pni", "avx2"}, ["AVX512"]),
-        ({"fpu"}, ["SSE3", "AVX2", "AVX512"]),
-        (set(), []),
-    ],
-)
-def test_what_the_library_uses_and_the_processor_lacks_is_named(flags: set[str], lacking: list[str]) -> None:
-    assert missing(LINE, frozenset(flags)) == lacking
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path)
+    monkeypatch.setattr(processor, "CPUINFO", made.cpuinfo)
+    monkeypatch.setattr(processor, "COMPILED_FOR", made.compiled_for)
+    made.compiled_for.write_text("avx2\navx512f\nfma\n", encoding="utf-8")
+    return made
 
 
-def test_the_library_here_was_compiled_for_this_processor() -> None:
+def test_what_the_processor_lacks_is_named(machine: Machine) -> None:
+    machine.has("fpu avx2 fma avx512f")
+    assert missing_instructions() == []
+    machine.has("fpu fma")
+    assert missing_instructions() == ["avx2", "avx512f"]
+
+
+def test_arm_has_other_words(machine: Machine) -> None:
+    machine.compiled_for.write_text("asimd\nsve\n", encoding="utf-8")
+    machine.has("fp asimd", name="Features\t")
+    assert missing_instructions() == ["sve"]
+
+
+def test_where_nothing_is_known_nothing_is_missing(machine: Machine) -> None:
+    assert missing_instructions() == []
+    machine.has("fpu")
+    machine.compiled_for.write_text("", encoding="utf-8")
+    assert missing_instructions() == []
+    machine.compiled_for.unlink()
     assert missing_instructions() == []
 
 
 def test_a_model_is_refused_instead_of_ending_the_process(
-    tiny_llama: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    machine: Machine, tiny_llama: Path, opened: Opener
 ) -> None:
-    elsewhere = tmp_path / "cpuinfo"
-    elsewhere.write_text("processor\t: 0\nflags\t\t: fpu sse2\n", encoding="utf-8")
-    monkeypatch.setattr(processor, "CPUINFO", elsewhere)
+    machine.has("fpu avx2 fma")
     status = opened(tiny_llama).status()
     assert status.state is State.FAILED
-    assert "compiled for a processor with SSE3" in status.detail
+    assert "compiled for a processor with avx512f" in status.detail
     assert "Run make setup" in status.detail

@@ -115,6 +115,28 @@ def test_another_processor_has_it_compiled_again_and_its_builds_are_kept_apart(s
     assert _cache(third) == _cache(first)
 
 
+def test_the_instructions_that_it_was_compiled_for_are_written_down(setup: Setup) -> None:
+    setup.run()
+    written = setup.folder / ".venv" / "llama-instructions"
+    assert written.read_text(encoding="utf-8").split() == ["avx2", "avx512f", "fma", "sse4_2"]
+
+
+def test_a_library_that_runs_anywhere_is_not_compiled_again_elsewhere(setup: Setup) -> None:
+    setup.run(CMAKE_ARGS="-DGGML_NATIVE=OFF")
+    assert (setup.folder / ".venv" / "llama-instructions").read_text(encoding="utf-8") == ""
+    setup.processor("flags\t\t: fpu sse4_2\n")
+    assert setup.run() == ""
+
+
+def test_without_the_program_patch_it_says_what_is_slower_and_patches_later(
+    setup: Setup, program: Program
+) -> None:
+    assert "there is no program called patch" in setup.run()
+    program("patch", "exit 0")
+    assert "no program called patch" not in setup.run()
+    assert FORCED in setup.pip()[0][0]
+
+
 def test_a_flag_that_no_compiler_uses_changes_nothing(setup: Setup) -> None:
     setup.run()
     setup.processor(INTEL.replace("fpu", "fpu md_clear ibrs"))

@@ -156,10 +156,18 @@ class StandIn:
 
     def drop(self, path: str, data: str) -> None:
         """Puts a file into `memory/` and has it read."""
+        self._put(path, data)
+        self.remembered(path)
+
+    def drop_unread(self, path: str) -> None:
+        """Puts a file into `memory/` that nobody reads."""
+        self._put(path, "아직 아무도 읽지 않았다.")
+        self._memory.watcher.note(path)
+
+    def _put(self, path: str, data: str) -> None:
         file = self.config.paths.memory / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(data, encoding="utf-8")
-        self.remembered(path)
 
     def drop_lake(self) -> None:
         """Puts a small conversation in, half Korean and half English."""

@@ -44,7 +44,7 @@ def test_an_answer_comes_with_its_memories_and_how_it_was_made(client: TestClien
 
 
 def test_an_answer_says_how_many_files_are_yet_to_be_read(client: TestClient, daemon: StandIn) -> None:
-    daemon.memory.watcher.note("day0403/new.txt")
+    daemon.drop_unread("day0403/new.txt")
     assert client.post("/api/ask", json={"question": QUESTION}).json()["unread_files"] == 1
 
 

@@ -92,7 +92,7 @@ def test_files_that_are_yet_to_be_read_are_counted_where_the_caller_may_see_them
 ) -> None:
     told = {name: {"Authorization": f"Bearer {daemon.member(name)}"} for name in ("sora", "minho")}
     for path in ("day0403/new.txt", "day0403/sora/hers.txt"):
-        daemon.memory.watcher.note(path)
+        daemon.drop_unread(path)
     seen = {
         name: client.post("/api/search", json={"query": "오두막 열쇠"}, headers=headers).json()[
             "unread_files"
