@@ -176,6 +176,9 @@ def newcomer(speak: Speak, asks: Sequence[Ask], late: Ask, *, after: int) -> Hea
         others = [
             pool.submit(listen, speak, ask, on_first=heard_first.release, enough=enough) for ask in asks
         ]
+        for other in others:
+            # One that failed, or ended without a word, is not waited for.
+            other.add_done_callback(lambda _other: heard_first.release())
         try:
             for _ in range(after):
                 if not heard_first.acquire(timeout=LONGEST_ANSWER_S):
