@@ -276,6 +276,6 @@ def test_gemma_s_sliding_window_is_copied_and_restored_with_the_rest(gguf: Path,
     room.close()
     alone, shared, restored = answers
     for one, two, three in zip(alone.logits, shared.logits, restored.logits, strict=True):
-        # The same to 0.997, another identity's 0.95. What is restored lies in other cells, which are added in other tiles.
+        # The same to 0.997, another identity's 0.95. What is restored lies in other cells, added up in other tiles.
         assert np.corrcoef(one, two)[0, 1] > 0.995
         assert np.corrcoef(two, three)[0, 1] > 0.995
