@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CPU = "-DLLAVA_BUILD=OFF"
 FORCED = "--force-reinstall --no-deps"
-INTEL = "flags\t\t: fpu sse4_2 avx2 fma avx512f amx_int8\n"
+INTEL = "flags\t\t: fpu smep sme sse4_2 avx2 fma avx512f amx_int8\n"
 # A virtual environment's python: says that all is well, and writes down what pip is to do with which CMAKE_ARGS.
 PYTHON = """
 case "$*" in
