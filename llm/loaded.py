@@ -22,7 +22,6 @@ from llm.engine.pins import Pin
 from llm.engine.sizes import BATCH_TOKENS, sequences
 from llm.grammar import grammar_of
 from llm.plan import cells_of
-from llm.processor import missing_instructions
 from llm.prompter import Prompter
 from llm.sampler import Sampler
 from llm.weights import Weights
@@ -77,13 +76,8 @@ class LoadedModel:
         """Loads weights and context.
 
         Raises:
-            ModelError: llama.cpp can't, not on this processor, or `progress` said to stop.
+            ModelError: llama.cpp can't, or `progress` said to stop.
         """
-        if lacking := missing_instructions():
-            raise ModelError(
-                f"llama.cpp was compiled for a processor with {', '.join(lacking)}, which this one lacks; it would end"
-                " the process. Run make setup, which compiles it for this machine, then start memoryd again."
-            )
         weights = Weights(
             settings.path,
             gpu_layers=gpu_layers,

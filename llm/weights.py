@@ -18,6 +18,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from llm.base import ModelError
 from llm.llama_log import forget_errors, last_errors
+from llm.processor import missing_instructions
 from llm.prompt import WORD_JOINER
 
 if TYPE_CHECKING:
@@ -50,8 +51,14 @@ class Weights:
             vocabulary_only: leaves the weights out: it tokenises, and can't compute.
 
         Raises:
-            ModelError: llama.cpp can't load the file, or the template isn't Jinja.
+            ModelError: llama.cpp can't load the file or not run on this processor, or the template isn't Jinja.
         """
+        # Before anything of the library runs, be it for the vocabulary alone.
+        if lacking := missing_instructions():
+            raise ModelError(
+                f"llama.cpp was compiled for a processor with {', '.join(lacking)}, which this one lacks; it would end"
+                " the process. Run make setup, which compiles it for this machine, then start memoryd again."
+            )
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers if gpu_layers >= 0 else 0x7FFFFFFF

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm import State, processor
+from llm import ModelError, State, processor
 from llm.processor import missing_instructions
+from llm.weights import Weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +64,10 @@ def test_a_model_is_refused_instead_of_ending_the_process(
     assert status.state is State.FAILED
     assert "compiled for a processor with avx512f" in status.detail
     assert "Run make setup" in status.detail
+
+
+def test_the_vocabulary_alone_is_refused_too(machine: Machine, tiny_llama: Path) -> None:
+    """The daemon counts an identity's tokens with it before any model is loaded."""
+    machine.has("fpu avx2 fma")
+    with pytest.raises(ModelError, match="compiled for a processor with avx512f"):
+        Weights(tiny_llama, gpu_layers=0, template=None, vocabulary_only=True)
