@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BLANK = re.compile(r"[ \t\r\n]*")
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# What a file that says nothing may still hold: byte-order marks and white space, in UTF-16 too.
+EMPTY = b"\xff\xfe\xef\xbb\xbf\0 \t\r\n"
 NAMED = re.compile(r'"conversation"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -57,7 +59,7 @@ class Cut:
         path: below `memory/`, as the ledger has it.
         file: where it is, or None where it is gone.
         target: the path of the file that takes its place, where it is replaced.
-        data: what is to be written.
+        data: what is to be written, where something is.
         turns: what was said in the conversation, as the file has it now.
         others: the conversations that stay.
         read: digest of the bytes that the plan was made from.
@@ -102,15 +104,18 @@ def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
         return Cut(path=path, file=file, action=Action.UNCHANGED, others=others)
     read = _digest(data)
     if not others:
-        return Cut(path=path, file=file, action=Action.REMOVED, turns=gone.turns, read=read)
+        # Half a line of another conversation, whose writer may still be at it.
+        rest = _lines_without(path, data, conversation_id) or b""
+        action = Action.REWRITTEN if rest.strip(EMPTY) else Action.REMOVED
+        return Cut(path=path, file=file, action=action, data=rest, turns=gone.turns, read=read)
     for cut in (_lines_without, _list_without):
-        rest = cut(path, data, conversation_id)
-        if rest is not None and _holds(path, rest, others):
+        kept = cut(path, data, conversation_id)
+        if kept is not None and _holds(path, kept, others):
             return Cut(
                 path=path,
                 file=file,
                 action=Action.REWRITTEN,
-                data=rest,
+                data=kept,
                 turns=gone.turns,
                 others=others,
                 read=read,

@@ -41,8 +41,12 @@ def folder_time(day: str, mtime: float) -> datetime:
     years = range(written.year - 8, written.year + 2)
     spelled = [digits] if len(digits) == 8 else [f"{year:04d}{digits}" for year in years if len(digits) == 4]
     for each in spelled:
-        with suppress(ValueError):  # 0230 is no date in any year
-            dates.append(date(int(each[:4]), int(each[4:6]), int(each[6:8])))
+        with suppress(
+            ValueError, OverflowError
+        ):  # 0230 is no date in any year, and year 1 begins in none's zone
+            day_spelled = date(int(each[:4]), int(each[4:6]), int(each[6:8]))
+            datetime.combine(day_spelled, time()).astimezone()
+            dates.append(day_spelled)
     past = [each for each in dates if each <= written.date() + FORWARD]
     nearest = min(past, key=lambda each: abs(each - written.date()), default=written.date())
     return datetime.combine(nearest, time()).astimezone()

@@ -170,7 +170,7 @@ class Ingest:
             StoreError: the ledger refused it, or the memory folder is not there: that is no deletion of what is in it.
         """
         self._folder.check()
-        if os.path.lexists(self._memory / path):
+        if os.path.lexists(self._memory / path) and not _is_open_folder(self._memory / path):
             raise UnsettledError("it is there again")
         name = printable(path)
         if self._ledger.files.remove(name):
@@ -219,7 +219,7 @@ class Ingest:
         """Reads and cuts one file; None where there is nothing left to do for it.
 
         Raises:
-            FileNotFoundError, NotADirectoryError: it is gone.
+            FileNotFoundError, NotADirectoryError: it is gone, or is a folder, whose files are read by their own names.
             UnsettledError: it changed meanwhile.
             StoreError: the ledger refused a commit.
             StoppingError: the read is to end.
@@ -228,6 +228,8 @@ class Ingest:
         file = self._memory / path
         name = printable(path)
         status = file.lstat()
+        if _is_open_folder(file):
+            raise FileNotFoundError
         row = self._row(name, Signature.of(status))
         known = self._ledger.files.get(name)
         if known and known.state is FileState.INDEXED and known.signature == row.signature:
@@ -293,6 +295,10 @@ class Ingest:
         """Why a file is not even opened, or None."""
         if stat.S_ISLNK(status.st_mode):
             return "it is a link; put the file itself here"
+        if stat.S_ISDIR(status.st_mode):
+            return (
+                "this folder can't be looked into; let memoryd's user read it (chmod), and its files come in"
+            )
         if not stat.S_ISREG(status.st_mode):
             return "it is no ordinary file"
         if status.st_size > self._max_file_bytes:
@@ -426,6 +432,17 @@ def read_file(file: Path, expected: Signature) -> bytes:
     if len(data) < expected.size or (Signature.of(after) != expected and not grew):
         raise UnsettledError("it changes all the time")
     return data
+
+
+def _is_open_folder(file: Path) -> bool:
+    """Whether it is a folder, and no link, that can be looked into."""
+    try:
+        if file.is_symlink() or not file.is_dir():
+            return False
+        os.scandir(file).close()
+    except OSError:
+        return False
+    return True
 
 
 def _again(row: FileRow) -> FileRow:

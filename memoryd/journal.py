@@ -70,7 +70,8 @@ class Journal:
         """Writes turns and syncs them to disk; returns the file's path below `memory/`.
 
         Raises:
-            StoreError: the disk refused; nothing half-written stays behind.
+            StoreError: the disk refused, or it would be written through a link, which nobody would read; nothing
+                half-written stays behind.
         """
         when = turns[0].time
         name = UNSAFE.sub("_", conversation_id)
@@ -78,6 +79,7 @@ class Journal:
         data = "".join(_line(conversation_id, turn) for turn in turns).encode()
         with self._lock:
             self._folder.check()
+            self._refuse_links(path)
             try:
                 _append(self._folder.root / path, data)
             except OSError as error:
@@ -86,6 +88,17 @@ class Journal:
                     "Free the disk or mend its permissions; nothing of it was kept."
                 ) from error
         return path
+
+    def _refuse_links(self, path: str) -> None:
+        folder, file = self._folder.root, self._folder.root / path
+        for each in (file, *file.parents):
+            if each == folder:
+                return
+            if each.is_symlink():
+                raise StoreError(
+                    f"The conversation can't be written to {path}: {each.relative_to(folder)} is a link, and memoryd "
+                    "reads none. Put the folder itself there; nothing of it was kept."
+                )
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -24,6 +24,7 @@ from memoryd.index_keeper import BUILDING
 from memoryd.ingest import printable
 from memoryd.ledger import AGAIN, FileState
 from memoryd.ledger.audit import CHUNK, sound
+from memoryd.memory_folder import MemoryFolder
 from memoryd.owners import SHARED
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Verifier:
         origin: str,
     ) -> None:
         self._memory = memory
+        self._folder = MemoryFolder(memory)
         self._ledger = ledger
         self._embedder = embedder
         self._words = words
@@ -122,8 +124,9 @@ class Verifier:
         """Compares everything; `full` also all words and all of Chroma's vectors, and FTS5's own index.
 
         Raises:
-            StoreError: the ledger can't be read.
+            StoreError: the ledger can't be read, or the memory folder is not there: then no file would be.
         """
+        self._folder.check()
         report = Report(full=full)
         if not self._watcher.scanned:
             report.waiting.append("the memory folder is being compared with the ledger for the first time")

@@ -294,7 +294,8 @@ class Watcher:
             )
 
     def _files(self) -> Iterator[tuple[str, Signature]]:
-        for folder, folders, names in os.walk(self._root):
+        closed: list[OSError] = []
+        for folder, folders, names in os.walk(self._root, onerror=closed.append):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             # A link to a folder is listed, so that it is refused with a reason, and not followed.
             links = [name for name in folders if Path(folder, name).is_symlink()]
@@ -304,6 +305,13 @@ class Watcher:
                 signature = None if ignored(relative) else self._signature(relative)
                 if signature:
                     yield relative, signature
+        for error in closed:
+            # So is a folder that can't be looked into: what lies in it would be missed without a word.
+            path = Path(os.fsdecode(error.filename))
+            relative = path.relative_to(self._root).as_posix()
+            signature = None if path == self._root else self._signature(relative)
+            if signature:
+                yield relative, signature
 
     def _due(self, *, short: bool, most: int | None = None) -> list[str]:
         """The settled paths of short or of long files that nobody reads; one that has changed since waits again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, status
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from memoryd.api.dependencies import DaemonOf, UserOf  # noqa: TC001  (FastAPI reads annotations at run time)
 from memoryd.api.views import erased_view, file_view
@@ -19,6 +20,15 @@ from memoryd_client.models import (
 )
 
 router = APIRouter()
+
+
+class _Id(PathConvertor):
+    """A conversation's id at the end of a path: its default is its file's path, whose name may hold a line feed."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("conversation", _Id())
 
 
 @router.post("/api/conversations", status_code=status.HTTP_201_CREATED)
@@ -43,7 +53,7 @@ def add_conversation(request: NewConversation, daemon: DaemonOf, user: UserOf) -
     return SavedConversation(id=conversation_id, path=path, turns=len(turns))
 
 
-@router.get("/api/conversations/{conversation_id:path}")
+@router.get("/api/conversations/{conversation_id:conversation}")
 def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> ConversationView:
     """Every turn of a conversation that the caller may see, in event order."""
     stored = daemon.ledger.files.conversation(conversation_id, user.owners)
@@ -59,7 +69,7 @@ def conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Conver
     )
 
 
-@router.delete("/api/conversations/{conversation_id:path}")
+@router.delete("/api/conversations/{conversation_id:conversation}")
 def erase_conversation(conversation_id: str, daemon: DaemonOf, user: UserOf) -> Erased:
     """Takes a conversation out of its files and everything made of them, and proves it."""
     return erased_view(daemon.memory.eraser.erase(user, conversation_id), user)

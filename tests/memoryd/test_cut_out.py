@@ -149,6 +149,21 @@ def test_half_a_line_stays_only_where_it_names_another(root: Path, torn: str, *,
     assert (root / PATH).read_text("utf-8") == kept + torn * stays
 
 
+def test_half_a_line_of_another_stays_where_nothing_else_does(root: Path) -> None:
+    torn = '{"conversation": "c2", "text": "반'
+    cut = erase(root, PATH, line("지울 말", conversation="c1") + torn, "c1")
+    assert (cut.action, [turn.text for turn in cut.turns]) == (Action.REWRITTEN, ["지울 말"])
+    assert (root / PATH).read_text("utf-8") == torn
+    assert plan_cut(root, PATH, "c1").action is Action.UNCHANGED
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mark_and_empty_lines_are_nothing_that_stays(root: Path, encoding: str) -> None:
+    cut = erase(root, PATH, ("\n" + line("지울 말", conversation="c1") + " \r\n").encode(encoding), "c1")
+    assert cut.action is Action.REMOVED
+    assert not (root / PATH).exists()
+
+
 def test_half_lines_that_were_set_aside_go_too(root: Path) -> None:
     aside = root / "day0315" / ".talk.jsonl.torn"
     kept = '{"id": "t9", "conversation": "c2", "text": "반쪽\n'

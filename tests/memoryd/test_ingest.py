@@ -418,6 +418,7 @@ def test_equal_texts_in_two_files_are_embedded_once(home: Home) -> None:
         ("day0230", "2026-03-16", "2026-03-16"),
         ("day03155", "2026-03-16", "2026-03-16"),
         ("daylast", "2026-03-16", "2026-03-16"),
+        ("day00010101", "2026-03-15", "2026-03-15"),
     ],
 )
 def test_a_day_folder_stands_for_a_day(day: str, written: str, said: str) -> None:

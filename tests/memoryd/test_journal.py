@@ -58,6 +58,20 @@ def texts(file: Path) -> list[str]:
 # Append
 
 
+@pytest.mark.parametrize("linked", ["day0315", "day0315/jihoon", PATH])
+def test_nothing_is_written_through_a_link(
+    memory: Path, journal: Journal, tmp_path: Path, linked: str
+) -> None:
+    """The watcher reads none: what was acknowledged would not be found after the state is made anew."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere if linked != PATH else elsewhere.parent).mkdir(exist_ok=True)
+    (memory / linked).parent.mkdir(parents=True, exist_ok=True)
+    (memory / linked).symlink_to(elsewhere)
+    with pytest.raises(StoreError, match=f"{linked} is a link, and memoryd reads none"):
+        journal.append("jihoon", "c1", [said("안녕")])
+    assert not elsewhere.exists() or not list(elsewhere.iterdir())
+
+
 def test_turns_are_appended_as_lines_of_the_native_format(journal: Journal, memory: Path) -> None:
     reply = Utterance(
         role="assistant",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from memoryd import verify
+from memoryd.errors import StoreError
 from memoryd.index_keeper import BUILDING
 from memoryd.testing import FakeClock, FakeFileEvents
 from memoryd.verify import REBUILD, Report, Verifier
@@ -129,6 +130,15 @@ def test_a_file_that_changed_or_went_and_nobody_noticed_is_found(scene: Scene) -
     assert scene.found() == [("file", TALK), ("file", OWN)]
     assert "changed since it was read" in scene.details()
     assert "is gone, and is still remembered" in scene.details()
+
+
+def test_a_memory_folder_that_is_not_there_is_one_fault_and_no_hundred(scene: Scene) -> None:
+    scene.home.root.rename(scene.home.root.with_name("away"))
+    with pytest.raises(StoreError, match="Mount or move that one back"):
+        scene.run()
+    scene.home.root.mkdir()
+    with pytest.raises(StoreError, match="is not the one that memoryd started on"):
+        scene.run()
 
 
 def test_a_file_that_waits_to_be_read_is_no_difference(scene: Scene) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +25,6 @@ from tests.memoryd.watch_scene import RESCAN, SETTLE, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from memoryd.clock import Clock
     from memoryd.file_events import FileEvents
@@ -244,6 +245,32 @@ def _watch(home: Home, clock: FakeClock) -> Watcher:
         settle_seconds=0.0,
         rescan_seconds=0.0,
     )
+
+
+def test_a_folder_that_cannot_be_looked_into_is_listed_until_it_can(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("day0601/a.txt", "두부는 고양이야.")
+    closed, scandir = home.root / "day0601", os.scandir
+
+    def refuse(path: str | Path) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    watcher = _watch(home, FakeClock())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        watcher.step()
+    (row,) = home.ledger.files.list()
+    assert (row.path, row.state) == ("day0601", FileState.SKIPPED)
+    assert "can't be looked into" in (row.reason or "")
+    assert "chmod" in (row.reason or "")
+
+    watcher.rescan()
+    watcher.step()
+    watcher.step()
+    assert [row.path for row in home.ledger.files.list()] == ["day0601/a.txt"]
 
 
 def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
