@@ -49,6 +49,7 @@ MIB = 2**20
 POLL_SECONDS = 0.2
 # Counting what is in takes a core from the embedder.
 COUNT_SECONDS = 2.0
+ALMOST = 0.95
 # How often the two take turns.
 ROUNDS = 2
 
@@ -183,11 +184,13 @@ def _progress(memory: Memory, ledger: Ledger, expected: int, turns: int) -> Iter
     said = 10 * (10 * ledger.files.totals().turns // turns)
     there = 0
     while there < expected or not memory.keeper.proven.is_set() or ledger.outbox.count():
-        if memory.watcher.idle.wait(COUNT_SECONDS):
-            time.sleep(POLL_SECONDS)
+        time.sleep(COUNT_SECONDS if there < ALMOST * expected else POLL_SECONDS)
         if memory.watcher.fault:
             raise SystemExit(f"Ingest failed: {memory.watcher.fault}")
-        there = ledger.files.totals().turns
+        totals = ledger.files.totals()
+        if totals.skipped or totals.quarantined:
+            raise SystemExit(f"{totals.skipped + totals.quarantined} files were refused.")
+        there = totals.turns
         percent = 100 * there // turns
         if percent >= said + 10:
             said = percent

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from memoryd.spellings import indexed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 FILE = "everyday_words.tsv"
 # What English words end in, and what stands there in the dictionary: "hates" is of "hate" and not of "hat".
@@ -25,14 +25,15 @@ ENDINGS = (("ies", "y"), ("s", ""), ("es", ""), ("ing", "e"), ("ing", ""), ("ed"
 SHORTEST = 3
 
 
-def meanings(words: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def meanings(words: Iterable[str], names: Collection[str] = ()) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each word that the dictionary has, once, with the words of the other language that mean the same.
 
     Args:
         words: lower-cased; English ones may be inflected.
+        names: those of them that are written as names are, which have no endings: "James" is no jam.
     """
     known = _dictionary()
-    forms = {word: _form(word, known) for word in words}
+    forms = {word: _form(word, known) if word not in names else word * (word in known) for word in words}
     return tuple((word, tuple(dict.fromkeys(known[form]))) for word, form in forms.items() if form)
 
 

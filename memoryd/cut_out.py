@@ -1,7 +1,7 @@
 """Takes one conversation out of a file and keeps the others in it.
 
 bytes ─loaders─▶ does it hold it? ── no ─────▶ unchanged
-                   │ it and nothing else ────▶ removed
+                   │ it and nothing else ────▶ removed (half a line of another, and it is rewritten)
                    │ JSON Lines: its lines   ┐ left out, read again: are the others what they were? ── yes ─▶ rewritten
                    │ a JSON list: its entries┘                                                    └─ no ─┐
                    └ every other format ───────────────────────────────────────────────────────────────▶ replaced

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 NOTES = {
     Action.REMOVED: "it held nothing else",
-    Action.REWRITTEN: "the other conversations in it are as they were, byte for byte",
+    Action.REWRITTEN: "whatever else is in it is as it was, byte for byte",
     Action.REPLACED: "the other conversations are kept in memoryd's own format, with new passage ids; "
     "whatever in it was no conversation is gone",
     Action.UNCHANGED: "the conversation was no longer in it",

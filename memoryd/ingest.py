@@ -170,7 +170,8 @@ class Ingest:
             StoreError: the ledger refused it, or the memory folder is not there: that is no deletion of what is in it.
         """
         self._folder.check()
-        if os.path.lexists(self._memory / path) and not _is_open_folder(self._memory / path):
+        file = self._memory / path
+        if os.path.lexists(file) and (file.is_symlink() or not file.is_dir()):
             raise UnsettledError("it is there again")
         name = printable(path)
         if self._ledger.files.remove(name):
@@ -228,7 +229,7 @@ class Ingest:
         file = self._memory / path
         name = printable(path)
         status = file.lstat()
-        if _is_open_folder(file):
+        if stat.S_ISDIR(status.st_mode) and is_open(file):
             raise FileNotFoundError
         row = self._row(name, Signature.of(status))
         known = self._ledger.files.get(name)
@@ -297,7 +298,7 @@ class Ingest:
             return "it is a link; put the file itself here"
         if stat.S_ISDIR(status.st_mode):
             return (
-                "this folder can't be looked into; let memoryd's user read it (chmod), and its files come in"
+                "the folder can't be looked into; let memoryd's user read it (chmod), and its files come in"
             )
         if not stat.S_ISREG(status.st_mode):
             return "it is no ordinary file"
@@ -434,15 +435,9 @@ def read_file(file: Path, expected: Signature) -> bytes:
     return data
 
 
-def _is_open_folder(file: Path) -> bool:
-    """Whether it is a folder, and no link, that can be looked into."""
-    try:
-        if file.is_symlink() or not file.is_dir():
-            return False
-        os.scandir(file).close()
-    except OSError:
-        return False
-    return True
+def is_open(folder: Path) -> bool:
+    """Whether a folder's files can be listed and read."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _again(row: FileRow) -> FileRow:

@@ -79,8 +79,8 @@ class Journal:
         data = "".join(_line(conversation_id, turn) for turn in turns).encode()
         with self._lock:
             self._folder.check()
-            self._refuse_links(path)
             try:
+                self._refuse_links(path)
                 _append(self._folder.root / path, data)
             except OSError as error:
                 raise StoreError(
@@ -97,7 +97,7 @@ class Journal:
             if each.is_symlink():
                 raise StoreError(
                     f"The conversation can't be written to {path}: {each.relative_to(folder)} is a link, and memoryd "
-                    "reads none. Put the folder itself there; nothing of it was kept."
+                    "reads none. Put what it leads to there itself; nothing of it was kept."
                 )
 
     @contextmanager

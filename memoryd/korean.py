@@ -186,9 +186,10 @@ class WordSplitter:
         """
         words = self.words(question)
         said = words.morphemes.split()
-        idle = [] if HANGUL_RUN.search(question) else _idle(said, question)
+        names = {name.lower() for name in CAPITALISED.findall(question)}
+        idle = [] if HANGUL_RUN.search(question) else _idle(said, names)
         telling = [word for word in said if word not in idle]
-        return replace(words, meanings=(*meanings(telling), *((word, ()) for word in idle)))
+        return replace(words, meanings=(*meanings(telling, names), *((word, ()) for word in idle)))
 
     def _morphemes(self, text: str) -> tuple[list[str], list[str]]:
         """The words that carry meaning, and the names among them."""
@@ -200,9 +201,8 @@ class WordSplitter:
         return morphemes, names
 
 
-def _idle(words: list[str], question: str) -> list[str]:
+def _idle(words: list[str], names: set[str]) -> list[str]:
     """The words of an English question that say nothing; "it" is no IT, and "will" no Will."""
-    names = {name.lower() for name in CAPITALISED.findall(question)}
     return [word for word in dict.fromkeys(words) if word in FUNCTION_WORDS and word not in names]
 
 

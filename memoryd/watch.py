@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from memoryd.day_folder import DAY_FOLDER
 from memoryd.errors import StoreError
-from memoryd.ingest import StoppingError, UnsettledError, printable
+from memoryd.ingest import StoppingError, UnsettledError, is_open, printable
 from memoryd.ledger import Signature
 from memoryd.memory_folder import MemoryFolder
 
@@ -294,24 +295,24 @@ class Watcher:
             )
 
     def _files(self) -> Iterator[tuple[str, Signature]]:
-        closed: list[OSError] = []
-        for folder, folders, names in os.walk(self._root, onerror=closed.append):
+        for folder, folders, names in os.walk(self._root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            # A link to a folder is listed, so that it is refused with a reason, and not followed.
-            links = [name for name in folders if Path(folder, name).is_symlink()]
-            for name in [*names, *links]:
+            # Listed, so that they are refused with a reason: a link is not followed, and a closed one can't be.
+            refused = [
+                name for name in folders if Path(folder, name).is_symlink() or self._is_closed(folder, name)
+            ]
+            folders[:] = [name for name in folders if name not in refused]
+            for name in [*names, *refused]:
                 path = Path(folder, name)
                 relative = path.relative_to(self._root).as_posix()
                 signature = None if ignored(relative) else self._signature(relative)
                 if signature:
                     yield relative, signature
-        for error in closed:
-            # So is a folder that can't be looked into: what lies in it would be missed without a word.
-            path = Path(os.fsdecode(error.filename))
-            relative = path.relative_to(self._root).as_posix()
-            signature = None if path == self._root else self._signature(relative)
-            if signature:
-                yield relative, signature
+
+    def _is_closed(self, folder: str, name: str) -> bool:
+        """Whether it is a day folder, or in one, and can't be looked into; nobody reads in others."""
+        day = Path(folder, name).relative_to(self._root).parts[0]
+        return DAY_FOLDER.match(day) is not None and not is_open(Path(folder, name))
 
     def _due(self, *, short: bool, most: int | None = None) -> list[str]:
         """The settled paths of short or of long files that nobody reads; one that has changed since waits again.

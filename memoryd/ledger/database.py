@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from memoryd.disk import same_one
 from memoryd.errors import LedgerDamagedError, StoreError
-from memoryd.ledger.trouble import PRIMARY, REFUSED, store_error
+from memoryd.ledger.trouble import PRIMARY, REFUSED, in_words, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -412,7 +412,7 @@ class Database:
     def _failed(self, error: sqlite3.Error, what: str) -> StoreError:
         ours = store_error(self.file, error, what)
         if isinstance(ours, LedgerDamagedError):
-            self.found_damaged(str(error))
+            self.found_damaged(in_words(error))
         elif getattr(error, "sqlite_errorcode", 0) & PRIMARY in REFUSED | BROKEN:
             self.trouble = str(ours)
         return ours

@@ -22,6 +22,7 @@ from memoryd.ledger.outbox import Outbox
 from memoryd.ledger.rebuild import begin_rebuild
 from memoryd.ledger.salvage import finish, is_whole, remove_copies, salvage
 from memoryd.ledger.search import PassageSearch
+from memoryd.ledger.trouble import in_words
 from memoryd.ledger.vectors import VectorStore
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Ledger:
         try:
             self._database = Database(file)
         except LedgerDamagedError as error:
-            self._salvage(file, str(error.__cause__ or error))
+            self._salvage(file, in_words(error.__cause__ or error))
             self._database = Database(file)
         self.files = FileStore(self._database)
         self.vectors = VectorStore(self._database)

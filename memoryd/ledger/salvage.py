@@ -21,7 +21,7 @@ from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS, sound
 from memoryd.ledger.database import TABLES, Database
 from memoryd.ledger.erasures import ErasureState
 from memoryd.ledger.pages import Value, rows
-from memoryd.ledger.trouble import store_error
+from memoryd.ledger.trouble import in_words, store_error
 from memoryd.ledger.vectors import EMBEDDED_TEXTS
 
 if TYPE_CHECKING:
@@ -124,9 +124,10 @@ def remove_copies(file: Path) -> tuple[str, ...]:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether SQLite finds nothing wrong in a ledger that nobody has open: `PRAGMA quick_check` reads all of it.
+    """Whether nothing is wrong in a ledger that nobody has open: `PRAGMA quick_check` reads all of it, and so do we.
 
-    An index of words that does not agree with its rows is made again from them.
+    SQLite looks into no text: a page that was torn within one is found by reading it. An index of words that does not
+    agree with its rows is made again from them.
     """
     if not file.exists() or not file.stat().st_size:
         return False
@@ -136,6 +137,9 @@ def is_whole(file: Path) -> bool:
             found = [verdict for (verdict,) in connection.execute("PRAGMA quick_check(1)")]
             if not tables.issuperset(TABLES) or found != ["ok"]:
                 return False
+            for table in TABLES:
+                for _ in connection.execute(f"SELECT * FROM {table}"):
+                    pass
             _mend_words(connection)
             return True
     except sqlite3.DatabaseError:
@@ -161,7 +165,7 @@ def _carry_over(file: Path, made: Database) -> dict[str, int]:
         try:
             _insert(made, table, _through_sqlite(file, table), carried)
         except sqlite3.DatabaseError as error:
-            log.warning("%s of the damaged ledger are taken from its pages: %s", table, error)
+            log.warning("%s of the damaged ledger are taken from its pages: %s", table, in_words(error))
             torn.append(table)
     if torn:
         _insert_by_shape(file, made, torn, carried)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PRIMARY = 0xFF  # of an extended error code
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 REFUSED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+# Python's own error, without a code, where a torn page lies within a text: SQLite sees nothing wrong with such a row.
+UNDECODABLE = "Could not decode to UTF-8"
 # A disk with less room than this is full for SQLite's log and its index.
 LITTLE_ROOM_BYTES = 2**20
 
@@ -25,9 +27,9 @@ def store_error(file: Path, error: sqlite3.Error, what: str) -> StoreError:
         what: happened to the ledger, for example `can't be opened`.
     """
     code = getattr(error, "sqlite_errorcode", 0) & PRIMARY
-    if code in DAMAGE:
+    if code in DAMAGE or str(error).startswith(UNDECODABLE):
         return LedgerDamagedError(
-            f"The ledger {file} is damaged: {error}. It is recovered without your help."
+            f"The ledger {file} is damaged: {in_words(error)}. It is recovered without your help."
         )
     head = f"The ledger {file} {what}: {error}."
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(file)):
@@ -40,6 +42,11 @@ def store_error(file: Path, error: sqlite3.Error, what: str) -> StoreError:
             "set paths.state."
         )
     return StoreError(head)
+
+
+def in_words(error: BaseException) -> str:
+    """An error's own words, without the text that could not be decoded: somebody said it."""
+    return str(error).partition(" with text ")[0]
 
 
 def _is_full(file: Path) -> bool:

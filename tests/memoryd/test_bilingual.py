@@ -91,6 +91,13 @@ def test_an_ending_is_not_taken_for_more_than_it_is(text: str) -> None:
     assert not {"모자", "이기", "계획", "스키", "차"} & set(others)
 
 
+def test_a_name_has_no_endings() -> None:
+    asked = dict(WORDS.asked("What did James eat in Korea on the stairs?").meanings)
+    assert "james" not in asked
+    assert asked["korea"] == ("한국",)
+    assert asked["stairs"] == ("계단",)
+
+
 @pytest.mark.parametrize(
     ("question", "kept"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -56,6 +57,17 @@ def texts(file: Path) -> list[str]:
 
 
 # Append
+
+
+def test_a_folder_that_may_not_be_entered_is_a_store_error(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_symlink", refuse)
+    with pytest.raises(StoreError, match="Permission denied"):
+        journal.append("jihoon", "c1", [said("안녕")])
 
 
 @pytest.mark.parametrize("linked", ["day0315", "day0315/jihoon", PATH])

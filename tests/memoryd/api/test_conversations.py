@@ -69,11 +69,13 @@ def test_a_conversation_is_shown_whole_and_in_order(client: TestClient, daemon: 
     assert seen["turns"][2]["text"] == "The canoe paddles hang in Bram's garage."
 
 
-def test_a_line_feed_in_an_id_is_part_of_it(client: TestClient) -> None:
-    """As in the name of a file that has it."""
-    client.post("/api/conversations", json={"id": "line\nbreak", "turns": [{"role": "user", "text": "안녕"}]})
-    response = client.get("/api/conversations/day0402%2Fline%0Abreak.txt")
-    assert '"day0402/line\nbreak.txt"' in response.json()["detail"]
+def test_a_line_feed_in_an_id_is_part_of_it(client: TestClient, daemon: StandIn) -> None:
+    """A file's path is its conversation's id, and a name may hold one."""
+    daemon.drop("day0402/line\nbreak.txt", "두부는 고양이야.")
+    url = "/api/conversations/day0402%2Fline%0Abreak.txt"
+    assert client.get(url).json()["id"] == "day0402/line\nbreak.txt"
+    assert client.delete(url).status_code == 200
+    assert client.get(url).status_code == 404
 
 
 def test_an_unknown_conversation_is_404(client: TestClient) -> None:

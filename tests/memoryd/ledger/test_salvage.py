@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -168,6 +169,37 @@ def test_a_torn_page_costs_what_stood_on_it_and_brings_nothing_wrong(made: Made,
             assert len(vectors(ledger)) >= len(ALL) - 10
             assert salvage.is_whole(made.file)
         ledger.close()
+
+
+def undecodable(made: Made) -> None:
+    """A page torn within a long text leaves a row that SQLite finds nothing wrong with."""
+    with closing(sqlite3.connect(made.file)) as connection:
+        connection.execute("UPDATE identities SET text = CAST(x'eb82a5a5' AS TEXT) WHERE version = 1")
+        connection.commit()
+        assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+def test_a_text_torn_in_its_middle_is_damage_at_the_start(made: Made) -> None:
+    undecodable(made)
+    ledger = Ledger(made.folder)
+    assert "Could not decode" in ledger.recovered
+    assert vectors(ledger) == ALL
+    assert (latest := ledger.identities.latest()) is not None
+    assert latest.text == "나는 에코다 2"
+    ledger.close()
+    assert salvage.is_whole(made.file)
+
+
+def test_a_text_torn_in_its_middle_is_damage_when_it_is_met(made: Made) -> None:
+    ledger = Ledger(made.folder)
+    undecodable(made)
+    with pytest.raises(LedgerDamagedError, match="Could not decode"):
+        ledger.identities.get(1)
+    assert ledger.damaged.is_set()
+    assert ledger.recover(1) is Recovery.ANEW
+    assert ledger.identities.get(1) is None
+    assert vectors(ledger) == ALL
+    ledger.close()
 
 
 def test_a_log_deleted_after_a_kill_leaves_an_older_ledger_that_opens(made: Made, tmp_path: Path) -> None:
