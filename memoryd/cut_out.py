@@ -176,15 +176,14 @@ def _digest(data: bytes) -> bytes:
 
 
 def _find(root: Path, path: str) -> Path | None:
-    """The file that the ledger calls so; a name that is no UTF-8 is not spelt as on disk."""
+    """The file that the ledger calls so; a name that is no UTF-8, or has a backslash, is not spelt as on disk."""
     with suppress(OSError):
-        if (root / path).is_file():
-            return root / path
-        if "\\x" in path:
-            day = path.split("/", 1)[0]
-            for file in (root / day).rglob("*"):
-                if printable(file.relative_to(root).as_posix()) == path:
-                    return file
+        if "\\" not in path:
+            return root / path if (root / path).is_file() else None
+        day = path.split("/", 1)[0]
+        for file in (root / day).rglob("*"):
+            if printable(file.relative_to(root).as_posix()) == path:
+                return file
     return None
 
 

@@ -409,8 +409,11 @@ def _check(stopping: threading.Event | None) -> None:
 
 
 def printable(path: str) -> str:
-    """A path as text: bytes that are no UTF-8, as old Korean archives leave in names, in hexadecimal."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    r"""A path as text: bytes that are no UTF-8, as old Korean archives leave in names, as `\xb1`, a backslash as two.
+
+    No two paths have the same text.
+    """
+    return os.fsencode(path.replace("\\", "\\\\")).decode(errors="backslashreplace")
 
 
 def read_file(file: Path, expected: Signature) -> bytes:

@@ -99,6 +99,16 @@ def test_a_name_that_is_no_utf8_is_found_as_the_ledger_spells_it(root: Path) -> 
     assert not file.exists()
 
 
+def test_of_two_names_that_look_alike_the_one_that_is_meant_is_found(root: Path) -> None:
+    torn = root / "day0315" / os.fsdecode(b"talk\xff.jsonl")
+    spelt = root / "day0315" / r"talk\xff.jsonl"
+    for file in (torn, spelt):
+        file.write_text(line("지울 말", conversation="c1"), encoding="utf-8")
+    for file, other in ((torn, spelt), (spelt, torn)):
+        found = plan_cut(root, printable(file.relative_to(root).as_posix()), "c1").file
+        assert found == file != other
+
+
 def test_a_file_that_cannot_be_read_stops_it_before_anything_is_done(root: Path) -> None:
     (root / PATH).write_text(line("하나", conversation="c1") + "{broken\n" + line("둘"), encoding="utf-8")
     with pytest.raises(BadRequestError, match=r"talk\.jsonl can't be read now .*Nothing was erased"):

@@ -277,6 +277,7 @@ def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
     home.put("day0315/damaged.jsonl", '{"text"\n{"text": "둘."}\n')
     home.put("outside.txt", "밖이다.")
     home.put("day0315/" + os.fsdecode("기록.txt".encode("cp949")), "수영을 했다.")
+    home.put(r"day0315/\xb1\xe2\xb7\xcf.txt", "그 이름을 글자로 쓴 파일이다.")
     (home.root / "day0315/link.txt").symlink_to(home.root / "outside.txt")
     (home.root / "day0316").symlink_to(home.root / "day0315")
     os.mkfifo(home.root / "day0315/pipe")
@@ -285,6 +286,7 @@ def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
     assert {row.path: row.state.value for row in home.ledger.files.list()} == {
         "day0315/a.txt": FileState.INDEXED,
         r"day0315/\xb1\xe2\xb7\xcf.txt": FileState.INDEXED,
+        r"day0315/\\xb1\\xe2\\xb7\\xcf.txt": FileState.INDEXED,
         "day0315/damaged.jsonl": FileState.QUARANTINED,
         "day0315/empty.txt": FileState.SKIPPED,
         "day0315/link.txt": FileState.SKIPPED,
@@ -295,7 +297,7 @@ def test_every_file_is_listed_once_and_read_once(home: Home) -> None:
     before = home.ledger.files.list()
     _watch(home, FakeClock()).step()
     assert home.ledger.files.list() == before
-    assert len(home.embedder.embedded) == 2
+    assert len(home.embedder.embedded) == 3
 
 
 # With threads.
