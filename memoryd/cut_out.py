@@ -46,6 +46,7 @@ class Action(StrEnum):
     """What becomes of a file."""
 
     UNCHANGED = "unchanged"
+    UNREADABLE = "unreadable"
     REMOVED = "removed"
     REWRITTEN = "rewritten"
     REPLACED = "replaced"
@@ -137,6 +138,19 @@ def plan_cut(root: Path, path: str, conversation_id: str) -> Cut:
         others=others,
         read=read,
     )
+
+
+def unreadable(root: Path, path: str, conversation_id: str) -> Cut | None:
+    """What is to be told of a file that can't be read: a cut that does nothing, or None where it names no such id.
+
+    Args:
+        path: as in `plan_cut`, which refused it.
+    """
+    file = _find(root, path)
+    with suppress(OSError):
+        if file is not None and json.dumps(conversation_id, ensure_ascii=False).encode() in file.read_bytes():
+            return Cut(path=path, file=file, action=Action.UNREADABLE)
+    return None
 
 
 def carry_out(root: Path, cut: Cut, conversation_id: str) -> None:
@@ -323,7 +337,7 @@ def _write(source: Path, target: Path, data: bytes) -> None:
 
 def _clean_aside(cut: Cut, conversation_id: str) -> None:
     """Half lines that a crash left and the journal set aside go with the conversation that they are of."""
-    if cut.file is None or cut.action is Action.UNCHANGED:
+    if cut.file is None or cut.action in {Action.UNCHANGED, Action.UNREADABLE}:
         return
     aside = torn_aside(cut.file)
     if not aside.exists():

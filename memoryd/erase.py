@@ -9,17 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memoryd.chroma import drop_collections
-from memoryd.cut_out import Action, carry_out, plan_cut
+from memoryd.cut_out import Action, carry_out, plan_cut, unreadable
 from memoryd.errors import BadRequestError, ForbiddenError, NotFoundError, ReplayError
 from memoryd.identity import DIGEST, Scrubber, quoted_in, quotes_of
 from memoryd.index_keeper import begin_generation, remove_other_generations
 from memoryd.ingest import printable
-from memoryd.ledger import ErasureState, Signature
+from memoryd.ledger import ErasureState, FileState, Signature
 from memoryd.ledger.erasures import digest_of
 from memoryd.logs import scrub_logs
 from memoryd.manifests import read_manifests
@@ -53,6 +52,7 @@ NOTES = {
     Action.REPLACED: "the other conversations are kept in memoryd's own format, with new passage ids; "
     "whatever in it was no conversation is gone",
     Action.UNCHANGED: "the conversation was no longer in it",
+    Action.UNREADABLE: "it can't be read, and names the conversation; mend it or take it out, then erase again",
 }
 
 
@@ -399,19 +399,22 @@ def finish(ledger: Ledger, row: ErasureRow, proof: Proof, clock: Clock) -> None:
 
 
 def _unread(ledger: Ledger, memory: Path, conversation_id: str) -> Iterator[Cut]:
-    """Cuts of the files that hold the conversation and are not in the ledger as they are: new or changed ones."""
+    """Cuts of the files that hold the conversation and are not in the ledger as they are: new, changed, unreadable."""
     known = ledger.files.known()
+    quarantined = {row.path for row in ledger.files.list(FileState.QUARANTINED)}
     for file in sorted(memory.glob("day*/**/*")):
         path = file.relative_to(memory).as_posix()
         name = printable(path)
         if ignored(path) or file.is_symlink() or not file.is_file():
             continue
-        if known.get(name) == Signature.of(file.lstat()):
+        if name not in quarantined and known.get(name) == Signature.of(file.lstat()):
             continue
-        with suppress(BadRequestError):  # what can't be read is not in the memory either
-            cut = plan_cut(memory, name, conversation_id)
-            if cut.action is not Action.UNCHANGED:
-                yield cut
+        try:
+            cut: Cut | None = plan_cut(memory, name, conversation_id)
+        except BadRequestError:
+            cut = unreadable(memory, name, conversation_id)
+        if cut and cut.action is not Action.UNCHANGED:
+            yield cut
 
 
 def _scrubber(

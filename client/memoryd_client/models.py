@@ -275,10 +275,13 @@ class ConversationView(Wire):
 
 
 class ErasedFile(Wire):
-    """What became of a file that held an erased conversation; `target` took its place where it was replaced."""
+    """What became of a file that held an erased conversation; `target` took its place where it was replaced.
+
+    One that can't be read and names the conversation is left as it is, to be seen to (`unreadable`).
+    """
 
     path: str
-    action: Literal["removed", "rewritten", "replaced", "unchanged"]
+    action: Literal["removed", "rewritten", "replaced", "unchanged", "unreadable"]
     note: str
     target: str = ""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import loaders
-from memoryd.cut_out import Action, Cut, carry_out, plan_cut
+from memoryd.cut_out import Action, Cut, carry_out, plan_cut, unreadable
 from memoryd.errors import BadRequestError, StoreError
 from memoryd.ingest import printable
 from tests.memoryd.parts import line
@@ -172,6 +172,17 @@ def test_a_mark_and_empty_lines_are_nothing_that_stays(root: Path, encoding: str
     cut = erase(root, PATH, ("\n" + line("지울 말", conversation="c1") + " \r\n").encode(encoding), "c1")
     assert cut.action is Action.REMOVED
     assert not (root / PATH).exists()
+
+
+def test_an_unreadable_file_that_names_the_conversation_is_told_and_left(root: Path) -> None:
+    damaged = line("지울 말", conversation="c1") + "{broken\n" + line("더", conversation="c1")
+    (root / PATH).write_text(damaged, encoding="utf-8")
+    cut = unreadable(root, PATH, "c1")
+    assert cut is not None
+    assert cut.action is Action.UNREADABLE
+    carry_out(root, cut, "c1")
+    assert (root / PATH).read_text("utf-8") == damaged
+    assert unreadable(root, PATH, "c") is None
 
 
 def test_half_lines_that_were_set_aside_go_too(root: Path) -> None:

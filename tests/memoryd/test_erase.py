@@ -155,6 +155,15 @@ def test_it_is_taken_out_everywhere_and_the_proof_says_so(desk: Desk) -> None:
     assert (report.identity_version, report.generation) == (2, 2)
 
 
+def test_an_unreadable_file_that_names_it_is_told_and_left(desk: Desk) -> None:
+    damaged = line(SECRET, conversation="secret") + "{broken\n" + line(SECRET, conversation="secret")
+    desk.home.remember("day0312/bad.jsonl", damaged)
+    desk.home.remember("day0312/other.jsonl", line(KEPT, conversation="garden") + "{broken\n" + line(KEPT))
+    told = [(file.path, file.action) for file in desk.erase().files]
+    assert told == [(BOTH, Action.REWRITTEN), ("day0312/bad.jsonl", Action.UNREADABLE)]
+    assert (desk.home.root / "day0312/bad.jsonl").read_text("utf-8") == damaged
+
+
 def test_every_part_that_keeps_something_in_memory_is_told(desk: Desk) -> None:
     list(desk.generator.generate(GenerateRequest(messages=())))
     desk.erase()
