@@ -174,6 +174,8 @@ MIGRATIONS = (
 
 # Tables by what their rows are ordered by, where that is no row number.
 WITHOUT_ROWID = {"settings": "name", "counters": "name"}
+# Zeros where a page was torn within a text are characters to SQLite.
+BROKEN_IDENTITY = "SELECT 1 FROM identities WHERE NOT (json_valid(made_of) AND json_valid(missing)) LIMIT 1"
 TABLES = (
     *WITHOUT_ROWID,
     "vectors",
@@ -479,7 +481,7 @@ def look_over(connection: sqlite3.Connection) -> None:
 
     Raises:
         sqlite3.Error: they can't.
-        LedgerDamagedError: a table is missing.
+        LedgerDamagedError: a table is missing, or an identity's text is torn in its middle.
     """
     tables = {
         row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -492,5 +494,7 @@ def look_over(connection: sqlite3.Connection) -> None:
         for direction in ("", " DESC"):
             connection.execute(f"SELECT * FROM {table} ORDER BY {order}{direction} LIMIT 1").fetchone()
     connection.execute("SELECT rowid FROM lexical WHERE lexical MATCH 'x' LIMIT 1").fetchone()
+    if connection.execute(BROKEN_IDENTITY).fetchone():
+        raise LedgerDamagedError("The ledger is damaged: what an identity was made of is no JSON.")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")

@@ -9,6 +9,7 @@ Files, turns, passages and words are not carried over: the files are read again.
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from contextlib import closing, suppress
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from memoryd.disk import sync_folder
 from memoryd.errors import StoreError
 from memoryd.ledger.audit import CHECK_WORDS, MEND_WORDS, sound
-from memoryd.ledger.database import TABLES, Database
+from memoryd.ledger.database import BROKEN_IDENTITY, TABLES, Database
 from memoryd.ledger.erasures import ErasureState
 from memoryd.ledger.pages import Value, rows
 from memoryd.ledger.trouble import in_words, store_error
@@ -140,6 +141,8 @@ def is_whole(file: Path) -> bool:
             for table in TABLES:
                 for _ in connection.execute(f"SELECT * FROM {table}"):
                     pass
+            if connection.execute(BROKEN_IDENTITY).fetchone():
+                return False
             _mend_words(connection)
             return True
     except sqlite3.DatabaseError:
@@ -223,7 +226,7 @@ def _insert(made: Database, table: str, found: Iterator[Values], carried: dict[s
         try:
             while len(batch) < BATCH and (stored := next(found, None)) is not None:
                 values = _with_new_columns(table, stored)
-                if table != "vectors" or _is_vector(values):
+                if _is_sound(table, values):
                     batch.append(values)
             done = len(batch) < BATCH
         except sqlite3.DatabaseError as error:
@@ -242,6 +245,21 @@ def _with_new_columns(table: str, values: Values) -> Values:
     """A row as the table has it now; one that was written before a column came to it lacks it."""
     missing = OLD_COLUMNS.get(table) == len(values)
     return (*values, "{}") if missing else values
+
+
+def _is_sound(table: str, values: Values) -> bool:
+    """Whether a row that SQLite could read is not torn in its middle, where that can be told."""
+    if table == "vectors":
+        return _is_vector(values)
+    return table != "identities" or (_is_json(values[4]) and _is_json(values[6]))
+
+
+def _is_json(value: Value) -> bool:
+    try:
+        json.loads(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_vector(values: Values) -> bool:

@@ -190,6 +190,20 @@ def test_a_text_torn_in_its_middle_is_damage_at_the_start(made: Made) -> None:
     assert salvage.is_whole(made.file)
 
 
+def test_zeros_in_what_an_identity_was_made_of_are_damage_at_the_start(made: Made) -> None:
+    with closing(sqlite3.connect(made.file)) as connection:
+        connection.execute("UPDATE identities SET made_of = CAST(x'7b220000' AS TEXT) WHERE version = 1")
+        connection.commit()
+    assert not salvage.is_whole(made.file)
+    ledger = Ledger(made.folder)
+    assert "no JSON" in ledger.recovered
+    assert ledger.identities.get(1) is None
+    assert (latest := ledger.identities.latest()) is not None
+    assert latest.version == 2
+    ledger.close()
+    assert salvage.is_whole(made.file)
+
+
 def test_a_text_torn_in_its_middle_is_damage_when_it_is_met(made: Made) -> None:
     ledger = Ledger(made.folder)
     undecodable(made)
