@@ -46,6 +46,8 @@ DELETED = "deleted"
 # Asked for themselves before the index is trusted; a smaller memory is asked whole. The rest follows in idle moments.
 SAMPLES = 1000
 ASKED_AT_ONCE = 100
+# Changes that are handed over before the counts are compared; more of them, and the comparison comes after them.
+FEW_WAITING = 1000
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
@@ -318,7 +320,7 @@ class IndexKeeper:
         return self.proven.is_set() and self._server.starts == self._proven_child
 
     def _prove(self) -> None:
-        """Compares counts, then asks for many vectors by themselves.
+        """Hands over what little waits, compares counts, then asks for many vectors by themselves.
 
         Raises:
             IndexDamagedError: a failure; a new generation begins.
@@ -326,6 +328,9 @@ class IndexKeeper:
         self._server.url(CHILD_TIMEOUT_S)
         child = self._server.starts
         if not self._ledger.setting(BUILDING):
+            # What waits hides as many vectors that should not be there.
+            while 0 < self._ledger.outbox.count() <= FEW_WAITING and self.feed():
+                pass
             self._compare_counts()
             self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))
         self._asked = 0

@@ -115,6 +115,19 @@ def test_an_index_in_step_is_used_as_it_is(bench: Bench) -> None:
     assert bench.server.folders == ["g0001", "g0001"]
 
 
+def test_what_waits_hides_no_vector_of_a_passage_that_is_gone(bench: Bench) -> None:
+    """As after the ledger's log was deleted: Chroma is ahead of it, by as many as wait."""
+    read_all(bench)
+    bench.in_step()
+    bench.indexes[1].vectors[""]["p_gone"] = vector("gone")
+    put(bench.ledger, PATH, "one", "two", "three", "four")
+    assert bench.ledger.outbox.count() == 1
+    keeper = bench.keeper()
+    with pytest.raises(IndexDamagedError, match="Chroma holds 5 vectors of 4"):
+        keeper._turn()
+    assert not keeper.proven.is_set()
+
+
 @pytest.mark.parametrize("owner", ["", "jihoon"])
 def test_counts_that_disagree_begin_a_generation_that_is_filled_from_the_ledger(
     bench: Bench, owner: str
