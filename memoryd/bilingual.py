@@ -33,7 +33,7 @@ def meanings(words: Iterable[str], names: Collection[str] = ()) -> tuple[tuple[s
         names: those of them that are written as names are, which have no endings: "James" is no jam.
     """
     known = _dictionary()
-    forms = {word: _form(word, known) if word not in names else word * (word in known) for word in words}
+    forms = {word: _form(word, known) for word in words if word in known or word not in names}
     return tuple((word, tuple(dict.fromkeys(known[form]))) for word, form in forms.items() if form)
 
 

@@ -147,8 +147,9 @@ def unreadable(root: Path, path: str, conversation_id: str) -> Cut | None:
         path: as in `plan_cut`, which refused it.
     """
     file = _find(root, path)
+    spelt = [json.dumps(conversation_id, ensure_ascii=escaped).encode() for escaped in (False, True)]
     with suppress(OSError):
-        if file is not None and json.dumps(conversation_id, ensure_ascii=False).encode() in file.read_bytes():
+        if file is not None and any(name in file.read_bytes() for name in spelt):
             return Cut(path=path, file=file, action=Action.UNREADABLE)
     return None
 

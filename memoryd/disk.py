@@ -58,6 +58,11 @@ def write_whole(
     sync_folder(file.parent)
 
 
+def can_be_listed(folder: Path) -> bool:
+    """Whether a folder's files can be listed and read."""
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
 def same_one(path: Path) -> tuple[int, int] | None:
     """Device and inode, which tell a file or folder from another of the same name; None where there is none."""
     try:

@@ -46,7 +46,7 @@ DELETED = "deleted"
 # Asked for themselves before the index is trusted; a smaller memory is asked whole. The rest follows in idle moments.
 SAMPLES = 1000
 ASKED_AT_ONCE = 100
-# Changes that are handed over before the counts are compared; more of them, and the comparison comes after them.
+# Changes that are handed over for the second comparison; where more wait, one comes in an idle moment after them.
 FEW_WAITING = 1000
 FAILED_STARTS = 3
 IDLE_SECONDS = 1.0
@@ -320,7 +320,7 @@ class IndexKeeper:
         return self.proven.is_set() and self._server.starts == self._proven_child
 
     def _prove(self) -> None:
-        """Hands over what little waits, compares counts, then asks for many vectors by themselves.
+        """Compares counts, asks for many vectors by themselves, and compares again without what little waits.
 
         Raises:
             IndexDamagedError: a failure; a new generation begins.
@@ -328,11 +328,12 @@ class IndexKeeper:
         self._server.url(CHILD_TIMEOUT_S)
         child = self._server.starts
         if not self._ledger.setting(BUILDING):
+            self._compare_counts()
+            self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))
             # What waits hides as many vectors that should not be there.
             while 0 < self._ledger.outbox.count() <= FEW_WAITING and self.feed():
                 pass
             self._compare_counts()
-            self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))
         self._asked = 0
         self._proven_child = child
         self.proven.set()

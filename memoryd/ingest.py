@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import loaders
 from memoryd.day_folder import DAY_FOLDER, dated, day_of, folder_time
+from memoryd.disk import can_be_listed
 from memoryd.errors import StoreError
 from memoryd.ledger import AGAIN, ConversationRow, FileRow, FileState, NewFile, NewPassage, Signature
 from memoryd.memory_folder import MemoryFolder
@@ -229,7 +230,7 @@ class Ingest:
         file = self._memory / path
         name = printable(path)
         status = file.lstat()
-        if stat.S_ISDIR(status.st_mode) and is_open(file):
+        if stat.S_ISDIR(status.st_mode) and can_be_listed(file):
             raise FileNotFoundError
         row = self._row(name, Signature.of(status))
         known = self._ledger.files.get(name)
@@ -436,11 +437,6 @@ def read_file(file: Path, expected: Signature) -> bytes:
     if len(data) < expected.size or (Signature.of(after) != expected and not grew):
         raise UnsettledError("it changes all the time")
     return data
-
-
-def is_open(folder: Path) -> bool:
-    """Whether a folder's files can be listed and read."""
-    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _again(row: FileRow) -> FileRow:

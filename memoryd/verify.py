@@ -110,7 +110,6 @@ class Verifier:
         index: Callable[[], VectorIndex],
         origin: str,
     ) -> None:
-        self._memory = memory
         self._folder = MemoryFolder(memory)
         self._ledger = ledger
         self._embedder = embedder
@@ -182,7 +181,7 @@ class Verifier:
     def _compare_content(
         self, path: str, name: str, stored: StoredFile, report: Report, step: int
     ) -> Iterator[Difference]:
-        file = self._memory / name
+        file = self._folder.root / name
         try:
             loaded = loaders.load(path, file.read_bytes())
             made = list(self._ingest.cut(path, loaded, file.lstat().st_mtime))

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from memoryd.day_folder import DAY_FOLDER
+from memoryd.disk import can_be_listed
 from memoryd.errors import StoreError
-from memoryd.ingest import StoppingError, UnsettledError, is_open, printable
+from memoryd.ingest import StoppingError, UnsettledError, printable
 from memoryd.ledger import Signature
 from memoryd.memory_folder import MemoryFolder
 
@@ -312,7 +313,7 @@ class Watcher:
     def _is_closed(self, folder: str, name: str) -> bool:
         """Whether it is a day folder, or in one, and can't be looked into; nobody reads in others."""
         day = Path(folder, name).relative_to(self._root).parts[0]
-        return DAY_FOLDER.match(day) is not None and not is_open(Path(folder, name))
+        return DAY_FOLDER.match(day) is not None and not can_be_listed(Path(folder, name))
 
     def _due(self, *, short: bool, most: int | None = None) -> list[str]:
         """The settled paths of short or of long files that nobody reads; one that has changed since waits again.

@@ -183,6 +183,8 @@ def test_an_unreadable_file_that_names_the_conversation_is_told_and_left(root: P
     carry_out(root, cut, "c1")
     assert (root / PATH).read_text("utf-8") == damaged
     assert unreadable(root, PATH, "c") is None
+    (root / PATH).write_text('{"conversation": "\\uae30\\ub85d", "te', encoding="utf-8")
+    assert unreadable(root, PATH, "기록") is not None
 
 
 def test_half_lines_that_were_set_aside_go_too(root: Path) -> None:
