@@ -98,6 +98,7 @@ class ChromaIndex:
     ) -> None:
         self._server = server
         model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
+        self._dimension = dimension
         self._instance = instance
         self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
@@ -194,6 +195,12 @@ class ChromaIndex:
         if hnsw["ef_search"] != EF_SEARCH:
             # One of an earlier memoryd; Chroma heeds it from its next start on.
             collection.modify(configuration={"hnsw": {"ef_search": EF_SEARCH}})
+        if not collection.count():
+            # What an index took in before its first question, Chroma puts in once more with what comes next: five
+            # milliseconds a vector, for which every search waits. So the first question comes before anything.
+            collection.query(
+                query_embeddings=[[1.0, *[0.0] * (self._dimension - 1)]], n_results=1, include=[]
+            )
         return collection
 
     def _disconnect(self) -> None:
