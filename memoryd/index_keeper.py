@@ -1,8 +1,8 @@
 """Keeps Chroma in step with the ledger: proves it at start, feeds it the outbox, begins a new generation.
 
-start ─▶ made with the same pipeline? ─▶ counts agree? ─▶ sampled vectors find themselves? ─▶ serving, all are asked
-               │ no                          │ no                 │ no
-               ▼                             └────────┬───────────┘
+start ─▶ made with the same pipeline? ─▶ files whole, counts agree? ─▶ sampled vectors find themselves? ─▶ serving
+               │ no                          │ no                         │ no                             all are asked
+               ▼                             └────────┬───────────────────┘
          read every file again                 refill the outbox
                └──────────────┬───────────────────────┘
                               ▼
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memoryd.chroma.index import SAME_VECTOR
+from memoryd.chroma.vector_files import torn
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, MemorydError
 
 if TYPE_CHECKING:
@@ -320,13 +321,16 @@ class IndexKeeper:
         return self.proven.is_set() and self._server.starts == self._proven_child
 
     def _prove(self) -> None:
-        """Compares counts, asks for many vectors by themselves, and compares again without what little waits.
+        """Looks at the files, compares counts, asks for vectors by themselves, and compares without what little waits.
 
         Raises:
             IndexDamagedError: a failure; a new generation begins.
         """
         self._server.url(CHILD_TIMEOUT_S)
         child = self._server.starts
+        # Of a new child, to which nothing was handed yet, so that it writes nothing.
+        if child != self._proven_child and (why := torn(self._generation_folder())):
+            raise IndexDamagedError(why)
         if not self._ledger.setting(BUILDING):
             self._compare_counts()
             self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))

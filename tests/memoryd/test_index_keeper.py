@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from memoryd import index_keeper
+from memoryd.chroma.vector_files import HEADER
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, StoreError
 from memoryd.index_keeper import PIPELINE
 from memoryd.ledger import FileState
@@ -153,6 +154,22 @@ def test_an_index_that_does_not_find_what_it_holds_is_made_anew(bench: Bench) ->
     keeper.start()
     until(lambda: keeper.generation == 2 and keeper.degraded() is None)
     assert bench.held(2) == ALL
+
+
+def test_a_torn_file_is_found_though_all_that_is_there_finds_itself(bench: Bench) -> None:
+    """Chroma takes a header that ends early, and never finds some of what is put in after it."""
+    read_all(bench)
+    bench.in_step()
+    segment = bench.folder / "g0001" / "segment"
+    segment.mkdir(parents=True)
+    (segment / HEADER).write_bytes(b"\1\0\0\0")
+    keeper = bench.keeper()
+    with pytest.raises(IndexDamagedError, match=r"segment/header.bin has 4 bytes of 100\."):
+        keeper._turn()
+    keeper.start()
+    until(lambda: keeper.generation == 2 and keeper.degraded() is None)
+    assert bench.held(2) == ALL
+    assert [folder.name for folder in bench.folder.iterdir()] == ["g0002"]
 
 
 def test_a_difference_that_the_outbox_explains_is_no_fault(bench: Bench) -> None:
