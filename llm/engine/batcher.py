@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 SMALLEST_STEP = 16
 FIRST_STEP = 64
 LONG_STEP_S = 0.16
-SHORT_STEP_S = 0.06
+# Of a step that takes less, one of twice the tokens is not too long: a step that a busy minute halved grows again.
+SHORT_STEP_S = LONG_STEP_S / 2
 # While nobody is answered: large steps are quicker a token, and whoever comes waits half a second.
 IDLE_STEPS = 4
 

@@ -192,11 +192,24 @@ def test_a_step_grows_while_it_is_quick_and_shrinks_where_it_is_slow() -> None:
 
 
 def test_a_step_between_quick_and_slow_stays() -> None:
-    context = ample(seconds=lambda _tokens: 0.08)
+    context = ample(seconds=lambda _tokens: 0.1)
     batcher = make_batcher(context, size=512)
     submit(batcher, make_job(numbers(2, 640), 1))
     run(batcher)
     assert set(context.computed) == {FIRST_STEP}
+
+
+def test_a_step_that_a_busy_minute_halved_grows_again() -> None:
+    context = ample(seconds=lambda tokens: 0.01 * tokens)
+    batcher = make_batcher(context, size=512)
+    submit(batcher, make_job(numbers(2, 200), 1))
+    run(batcher)
+    assert context.computed[-2] == SMALLEST_STEP
+    context.seconds = lambda tokens: 0.02 + 0.0035 * tokens
+    context.computed.clear()
+    submit(batcher, make_job(numbers(3, 112), 1))
+    run(batcher)
+    assert context.computed == [SMALLEST_STEP, 32, 32, 32]
 
 
 def test_steps_of_one_token_do_not_make_the_next_prompt_s_larger() -> None:
