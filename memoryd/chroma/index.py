@@ -124,6 +124,8 @@ class ChromaIndex:
                 answer = self._collection(owner).query(
                     query_embeddings=[vector], n_results=k, include=["distances"]
                 )
+                if None in answer["distances"][0]:
+                    raise IndexDamagedError("Chroma holds vectors that are no numbers.")
                 pairs = zip(answer["ids"][0], answer["distances"][0], strict=True)
                 found += [(passage_id, 1.0 - float(distance)) for passage_id, distance in pairs]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
@@ -139,7 +141,9 @@ class ChromaIndex:
             answer = self._collection(owner).query(
                 query_embeddings=vectors, n_results=1, include=["distances"]
             )
-            return all(distances and distances[0] < SAME_VECTOR for distances in answer["distances"])
+            firsts = [distances[0] if distances else None for distances in answer["distances"]]
+            # None also stands for what is no number: a torn vector's.
+            return all(first is not None and first < SAME_VECTOR for first in firsts)
 
     def ids(self, owner: str) -> set[str]:
         """The ids of all that an owner has in it."""

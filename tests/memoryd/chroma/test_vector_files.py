@@ -10,6 +10,7 @@ import pytest
 
 from memoryd.chroma import ChromaIndex, ChromaServer
 from memoryd.chroma.vector_files import HEADER, LAYOUT, torn
+from memoryd.errors import IndexDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,3 +161,20 @@ def test_scribbled_links_are_torn(folder: Path) -> None:
 def test_files_of_a_version_that_is_not_known_are_not_judged(folder: Path) -> None:
     the(HEADER, folder).write_bytes((2).to_bytes(4, "little") + b"another layout")
     assert torn(folder) == ""
+
+
+def test_vectors_that_are_no_numbers_are_damage(folder: Path) -> None:
+    """Found by `bench.faults --damage`: Chroma gives None for a distance, and the keeper stumbled over it for ever."""
+    data = the("data_level0.bin", folder)
+    with data.open("rb+") as file:
+        for element in range(ELEMENTS):
+            file.seek(element * ELEMENT_BYTES + 4 * (1 + 32))
+            file.write(b"\xff" * 4 * DIMENSION)
+    assert torn(folder) == ""  # by its form it may be what was written
+    server, index = opened(folder)
+    try:
+        assert not index.find_themselves("", vectors(0, 1))
+        with pytest.raises(IndexDamagedError, match="no numbers"):
+            index.query([""], vectors(0, 1)[0], 5)
+    finally:
+        server.stop()
