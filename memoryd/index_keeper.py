@@ -107,6 +107,7 @@ class IndexKeeper:
         self._rebuild_pause = FIRST_REBUILD_PAUSE_S
         self.proven = threading.Event()
         self._proven_child = 0
+        self._looked_at_child = 0
         # What earlier generations left on a server elsewhere, where that could not be reached then.
         self._others_left = True
         # The last row that was asked for itself since the child came up; None when all were.
@@ -328,9 +329,7 @@ class IndexKeeper:
         """
         self._server.url(CHILD_TIMEOUT_S)
         child = self._server.starts
-        # Of a new child, to which nothing was handed yet, so that it writes nothing.
-        if child != self._proven_child and (why := torn(self._generation_folder())):
-            raise IndexDamagedError(why)
+        self._look_at_files(child)
         if not self._ledger.setting(BUILDING):
             self._compare_counts()
             self._ask_for(self._ledger.vectors.sample(self._embedder, SAMPLES))
@@ -338,9 +337,20 @@ class IndexKeeper:
             while 0 < self._ledger.outbox.count() <= FEW_WAITING and self.feed():
                 pass
             self._compare_counts()
-        self._asked = 0
+        if child != self._proven_child:
+            self._asked = 0
         self._proven_child = child
         self.proven.set()
+
+    def _look_at_files(self, child: int) -> None:
+        """Once for each child, before anything is handed to it: later it may be writing."""
+        if child == self._looked_at_child:
+            return
+        with self._lock:  # else a rebuild may remove them meanwhile
+            why = torn(self._generation_folder()) if child == self._server.starts else ""
+        if why:
+            raise IndexDamagedError(why)
+        self._looked_at_child = child
 
     def _ask_the_rest(self) -> None:
         """Asks for the next vectors by themselves; after the last one, the counts are compared once more."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 
 from memoryd.errors import IndexDamagedError, IndexUnavailableError
 from memoryd.loopback import is_loopback
@@ -22,7 +23,6 @@ from memoryd.loopback import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from memoryd.chroma.server import ChromaServer, RemoteChroma
@@ -98,7 +98,6 @@ class ChromaIndex:
     ) -> None:
         self._server = server
         model = hashlib.sha256(embedder.encode()).hexdigest()[:12]
-        self._dimension = dimension
         self._instance = instance
         self._prefix = f"{instance}-{model}-{dimension}-g{generation}"
         self._sync_threshold = sync_threshold
@@ -124,10 +123,9 @@ class ChromaIndex:
                 answer = self._collection(owner).query(
                     query_embeddings=[vector], n_results=k, include=["distances"]
                 )
-                if None in answer["distances"][0]:
-                    raise IndexDamagedError("Chroma holds vectors that are no numbers.")
                 pairs = zip(answer["ids"][0], answer["distances"][0], strict=True)
-                found += [(passage_id, 1.0 - float(distance)) for passage_id, distance in pairs]
+                # None is the distance of a torn vector that is no number; the proof comes by it.
+                found += [(passage_id, 1.0 - float(far)) for passage_id, far in pairs if far is not None]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
 
     def count(self, owner: str) -> int:
@@ -142,7 +140,6 @@ class ChromaIndex:
                 query_embeddings=vectors, n_results=1, include=["distances"]
             )
             firsts = [distances[0] if distances else None for distances in answer["distances"]]
-            # None also stands for what is no number: a torn vector's.
             return all(first is not None and first < SAME_VECTOR for first in firsts)
 
     def ids(self, owner: str) -> set[str]:
@@ -162,7 +159,9 @@ class ChromaIndex:
                 answer = self._collection(owner).get(
                     ids=list(ids[at : at + VECTORS_PAGE]), include=["embeddings"]
                 )
-                found |= dict(zip(answer["ids"], answer["embeddings"], strict=True))
+                # A torn vector that is no number comes as None, and is NaN here: like no other.
+                vectors = [np.asarray(each, dtype=np.float32) for each in answer["embeddings"]]
+                found |= dict(zip(answer["ids"], vectors, strict=True))
         return found
 
     def drop_others(self) -> None:
@@ -199,12 +198,9 @@ class ChromaIndex:
         if hnsw["ef_search"] != EF_SEARCH:
             # One of an earlier memoryd; Chroma heeds it from its next start on.
             collection.modify(configuration={"hnsw": {"ef_search": EF_SEARCH}})
-        if not collection.count():
-            # What an index took in before its first question, Chroma puts in once more with what comes next: five
-            # milliseconds a vector, for which every search waits. So the first question comes before anything.
-            collection.query(
-                query_embeddings=[[1.0, *[0.0] * (self._dimension - 1)]], n_results=1, include=[]
-            )
+        # What is put in before anything was asked, Chroma puts in once more after the first question: five milliseconds
+        # a vector that is not in its files yet, for which every search waits. Counting is asking.
+        collection.count()
         return collection
 
     def _disconnect(self) -> None:

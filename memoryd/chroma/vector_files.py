@@ -8,6 +8,7 @@ Each collection has a folder with four files of hnswlib, least byte first:
 
 Where the header ends early, Chroma takes what is missing as 0. It then draws absurd levels for every new vector, makes
 gigabytes of link_lists.bin, and never finds some of the new vectors, while all that was there before is still found.
+Vectors and the links of the lowest level are not looked at: asking for the vectors tells of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEADER = "header.bin"
+# Chroma writes it after the others, and makes anew from its log what has none.
+METADATA = "index_metadata.pickle"
 # version, offset, most elements, elements, bytes an element, offsets of label and vector, highest level, where a
 # search begins, links a level (most, lowest level, asked for), factor of the levels, candidates while it is built
 LAYOUT = struct.Struct("<i6QiI3QdQ")
@@ -48,14 +51,15 @@ def torn(folder: Path) -> str:
 
     They must not be written to meanwhile. Files of a version that is not known here are not judged.
     """
-    for header in sorted(folder.glob(f"*/{HEADER}")):
+    for metadata in sorted(folder.glob(f"*/{METADATA}")):
+        header = metadata.with_name(HEADER)
         try:
             if why := _why_torn(header):
                 return f"{header.parent / why}."
         except FileNotFoundError as error:
             return f"{error.filename} is missing."
         except OSError:
-            continue  # Chroma can't read it either, and says so
+            continue  # whatever it is, nothing says that the file is torn
     return ""
 
 
@@ -118,11 +122,11 @@ def _are_whole(path: Path, header: _Header) -> bool:
         return False
     words = np.fromfile(path, "<u4").tolist()
     at = 0
-    for _ in range(header.elements):
+    for element in range(header.elements):
         if at >= len(words):
             return False
         levels, rest = divmod(words[at], WORD * a_level)
-        if rest or levels > highest:
+        if rest or levels > highest or (element == header.entry and levels != highest):
             return False
         for start in range(at + 1, at + 1 + levels * a_level, a_level):
             linked = words[start : start + a_level]

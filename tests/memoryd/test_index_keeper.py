@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memoryd import index_keeper
-from memoryd.chroma.vector_files import HEADER
+from memoryd.chroma.vector_files import HEADER, METADATA
 from memoryd.errors import IndexDamagedError, IndexUnavailableError, StoreError
 from memoryd.index_keeper import PIPELINE
 from memoryd.ledger import FileState
@@ -19,6 +19,8 @@ from tests.memoryd.ledger.made import passage_id, put, row, vector, waiting
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from memoryd.ledger import Ledger
     from tests.memoryd.index_bench import Bench
 
@@ -162,6 +164,7 @@ def test_a_torn_file_is_found_though_all_that_is_there_finds_itself(bench: Bench
     bench.in_step()
     segment = bench.folder / "g0001" / "segment"
     segment.mkdir(parents=True)
+    (segment / METADATA).touch()
     (segment / HEADER).write_bytes(b"\1\0\0\0")
     keeper = bench.keeper()
     with pytest.raises(IndexDamagedError, match=r"segment/header.bin has 4 bytes of 100\."):
@@ -170,6 +173,39 @@ def test_a_torn_file_is_found_though_all_that_is_there_finds_itself(bench: Bench
     until(lambda: keeper.generation == 2 and keeper.degraded() is None)
     assert bench.held(2) == ALL
     assert [folder.name for folder in bench.folder.iterdir()] == ["g0002"]
+
+
+def test_a_child_s_files_are_looked_at_once_and_not_while_it_may_write(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+
+    def look(folder: Path) -> str:
+        looked.append(folder)
+        return ""
+
+    monkeypatch.setattr(index_keeper, "torn", look)
+    read_all(bench)
+    keeper = bench.keeper()
+    bench.indexes[1].broken = True
+    with pytest.raises(IndexUnavailableError):
+        keeper._turn()
+    bench.indexes[1].broken = False
+    keeper._turn()
+    keeper.doubt()
+    keeper._turn()
+    assert looked == [bench.folder / "g0001"]
+
+
+def test_a_doubt_does_not_begin_the_asking_of_all_vectors_again(bench: Bench) -> None:
+    read_all(bench)
+    keeper = bench.keeper(batch_size=100)
+    for _ in range(4):
+        keeper._turn()
+    assert keeper._asked is None
+    keeper.doubt()
+    keeper._turn()
+    assert keeper._asked is None
 
 
 def test_a_difference_that_the_outbox_explains_is_no_fault(bench: Bench) -> None:
