@@ -256,8 +256,8 @@ def _our_errors() -> Iterator[None]:
         if type(error) is not Exception and not isinstance(error, theirs):
             raise
         if isinstance(error, ChromaError) and not NO_SPACE.search(str(error)):
-            raise IndexDamagedError(f"Chroma can't read its index: {error}.") from error
-        raise IndexUnavailableError(f"Chroma can't be reached: {error}.") from error
+            raise IndexDamagedError(f"Chroma can't read its index: {str(error).rstrip('.')}.") from error
+        raise IndexUnavailableError(f"Chroma can't be reached: {str(error).rstrip('.')}.") from error
 
 
 def _connect(url: str) -> Any:

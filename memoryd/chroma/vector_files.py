@@ -23,6 +23,8 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 HEADER = "header.bin"
 # Chroma writes it after the others, and makes anew from its log what has none.
 METADATA = "index_metadata.pickle"
@@ -30,7 +32,6 @@ METADATA = "index_metadata.pickle"
 # search begins, links a level (most, lowest level, asked for), factor of the levels, candidates while it is built
 LAYOUT = struct.Struct("<i6QiI3QdQ")
 VERSION = 1
-LEAST_VERSION_BYTES = 4
 WORD = 4
 
 
@@ -40,6 +41,7 @@ class _Header:
 
     elements: int
     element_bytes: int
+    label: int
     highest: int
     entry: int
     links: int
@@ -66,27 +68,38 @@ def torn(folder: Path) -> str:
 def _why_torn(path: Path) -> str:
     """The torn file's name and what is wrong with it."""
     raw = path.read_bytes()
-    if len(raw) >= LEAST_VERSION_BYTES and int.from_bytes(raw[:WORD], "little") != VERSION:
+    if len(raw) >= WORD and int.from_bytes(raw[:WORD], "little", signed=True) > VERSION:
         return ""
     if len(raw) != LAYOUT.size:
         return f"{HEADER} has {len(raw)} bytes of {LAYOUT.size}"
     header = _read(raw)
     if not header.is_sound:
         return f"{HEADER} holds parameters that nobody chose"
-    for name, needed in (("data_level0.bin", header.element_bytes), ("length.bin", WORD)):
-        held = (path.parent / name).stat().st_size
+    return _why_torn_elements(path.parent, header)
+
+
+def _why_torn_elements(folder: Path, header: _Header) -> str:
+    """The same for the three files that hold something of each element."""
+    vectors, lengths, links = (folder / name for name in ("data_level0.bin", "length.bin", "link_lists.bin"))
+    for file, needed in ((vectors, header.element_bytes), (lengths, WORD)):
+        held = file.stat().st_size
         if held < header.elements * needed:
-            return f"{name} has {held} bytes of {header.elements * needed}"
-    if not _are_whole(path.parent / "link_lists.bin", header):
-        return "link_lists.bin holds what are no links"
+            return f"{file.name} has {held} bytes of {header.elements * needed}"
+    if not _are_whole(links, header):
+        return f"{links.name} holds what are no links"
+    length = np.fromfile(lengths, "<f4", header.elements)
+    if not (np.isfinite(length) & (length > 0)).all():
+        return f"{lengths.name} holds what are no lengths"
+    if len(np.unique(_labels(vectors, header))) < header.elements:
+        return f"{vectors.name} has one label twice"
     return ""
 
 
 def _read(raw: bytes) -> _Header:
     """The header, with whether its fields agree with each other as hnswlib makes them."""
     (
-        _version,
-        _start,
+        version,
+        start,
         most,
         elements,
         size,
@@ -101,16 +114,27 @@ def _read(raw: bytes) -> _Header:
         candidates,
     ) = LAYOUT.unpack(raw)
     is_sound = (
-        1 < links == upper
+        version == VERSION
+        and start == 0
+        and 1 < links == upper
         and lowest == 2 * links
         and vector == WORD * (1 + lowest)
         and vector < label == size - 2 * WORD
         and elements <= most
-        and candidates > 0
+        and candidates >= links
         and math.isclose(factor, 1 / math.log(links))
         and (elements == 0 or (entry < elements and highest >= 0))
     )
-    return _Header(elements, size, highest, entry, links, is_sound)
+    return _Header(elements, size, label, highest, entry, links, is_sound)
+
+
+def _labels(path: Path, header: _Header) -> NDArray[np.uint64]:
+    """What Chroma knows each element by, (elements,) uint64."""
+    if not header.elements:
+        return np.zeros(0, np.uint64)
+    held = np.memmap(path, np.uint8, "r", shape=(header.elements, header.element_bytes))
+    labels: NDArray[np.uint64] = held[:, header.label :].copy().view("<u8")[:, 0]
+    return labels
 
 
 def _are_whole(path: Path, header: _Header) -> bool:

@@ -152,8 +152,7 @@ def test_files_that_chroma_makes_anew_from_its_log_are_not_judged(tmp_path: Path
         server.stop()
 
 
-# On where the first element lies nothing hangs.
-@pytest.mark.parametrize("place", range(2, 14))
+@pytest.mark.parametrize("place", [0, *range(2, 14)])
 def test_a_header_with_a_field_that_chroma_never_wrote_is_torn(folder: Path, place: int) -> None:
     header = the(HEADER, folder)
     fields = list(LAYOUT.unpack(header.read_bytes()))
@@ -168,6 +167,30 @@ def test_scribbled_links_are_torn(folder: Path) -> None:
     at = next(place for place in range(0, len(whole), 4) if whole[place : place + 4] != bytes(4))
     links.write_bytes(whole[: at + 8] + b"\xff\xff\xff\x7f" + whole[at + 12 :])
     assert "link_lists.bin" in torn(folder)
+
+
+def test_an_offset_of_the_first_element_is_torn(folder: Path) -> None:
+    header = the(HEADER, folder)
+    header.write_bytes(header.read_bytes()[:4] + (12).to_bytes(8, "little") + header.read_bytes()[12:])
+    assert "parameters that nobody chose" in torn(folder)
+
+
+@pytest.mark.parametrize("scribble", [b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\x80\xbf"])
+def test_lengths_that_are_none_are_torn(folder: Path, scribble: bytes) -> None:
+    with the("length.bin", folder).open("rb+") as file:
+        file.seek(4 * (ELEMENTS - 1))
+        file.write(scribble)
+    assert "length.bin holds what are no lengths." in torn(folder)
+
+
+def test_a_label_that_stands_twice_is_torn(folder: Path) -> None:
+    """Found by a breaker: one passage had no vector any more, and Chroma could not be compared with the ledger."""
+    data = the("data_level0.bin", folder)
+    raw = bytearray(data.read_bytes())
+    label = ELEMENT_BYTES - 8
+    raw[9 * ELEMENT_BYTES + label : 10 * ELEMENT_BYTES] = raw[8 * ELEMENT_BYTES + label : 9 * ELEMENT_BYTES]
+    data.write_bytes(raw)
+    assert "data_level0.bin has one label twice." in torn(folder)
 
 
 def test_files_of_a_version_that_is_not_known_are_not_judged(folder: Path) -> None:
