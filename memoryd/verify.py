@@ -19,7 +19,7 @@ import numpy as np
 
 import loaders
 from memoryd.chroma.index import SAME_VECTOR
-from memoryd.errors import IndexUnavailableError
+from memoryd.errors import IndexDamagedError, IndexUnavailableError
 from memoryd.index_keeper import BUILDING
 from memoryd.ingest import printable
 from memoryd.ledger import AGAIN, FileState
@@ -271,7 +271,8 @@ class Verifier:
                 again = self._index_differences(Report(full=report.full))
                 found = [difference for difference in found if difference in again]
         except IndexUnavailableError as error:
-            found = [Difference(kind="index", path="", detail=str(error), remedy=WAIT)]
+            remedy = REBUILD if isinstance(error, IndexDamagedError) else WAIT
+            found = [Difference(kind="index", path="", detail=str(error), remedy=remedy)]
         waiting = len(self._ledger.audit.waiting())
         if waiting:
             report.waiting.append(f"{_counted(waiting, 'passage waits', 'passages wait')} for Chroma")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from memoryd import verify
-from memoryd.errors import StoreError
+from memoryd.errors import IndexDamagedError, StoreError
 from memoryd.index_keeper import BUILDING
 from memoryd.testing import FakeClock, FakeFileEvents
 from memoryd.verify import REBUILD, Report, Verifier
@@ -280,6 +280,17 @@ def test_what_waits_for_chroma_is_no_difference(scene: Scene) -> None:
     report = scene.run()
     assert report.differences == []
     assert any("for Chroma" in each for each in report.waiting)
+
+
+def test_an_index_that_chroma_cant_read_is_to_be_made_anew(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ids(owner: str) -> set[str]:
+        raise IndexDamagedError(f"Chroma can't read its index of {owner}.")
+
+    monkeypatch.setattr(scene.home.index, "ids", ids)
+    (difference,) = scene.run().differences
+    assert (difference.kind, difference.remedy) == ("index", REBUILD)
 
 
 def test_an_index_that_is_made_anew_or_away_is_said(scene: Scene) -> None:
