@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.scripts.conftest import Program
 
 CPU = "-DLLAVA_BUILD=OFF"
+LONG_NAP_S = 50
 FORCED = "--force-reinstall --no-deps"
 INTEL = "flags\t\t: fpu smep sme sse4_2 avx2 fma avx512f amx_int8\n"
 # A virtual environment's python: says that all is well, and writes down what pip is to do with which CMAKE_ARGS.
@@ -142,6 +144,16 @@ def test_a_flag_that_no_compiler_uses_changes_nothing(setup: Setup) -> None:
     setup.processor(INTEL.replace("fpu", "fpu md_clear ibrs"))
     setup.run()
     assert setup.pip() == []
+
+
+def test_a_nap_of_the_heartbeat_that_outlives_set_up_keeps_nobody_waiting(setup: Setup, path: Path) -> None:
+    """Ended in the moment of its start, it did: whoever read the set-up's output waited for it."""
+    real = shutil.which("sleep")
+    (path / "sleep").unlink(missing_ok=True)
+    setup.program("sleep", f"trap '' TERM\nexec {real} {LONG_NAP_S}")
+    began = time.monotonic()
+    setup.run()
+    assert time.monotonic() - began < LONG_NAP_S
 
 
 @pytest.mark.parametrize("name", ["llama_cpp.cmake", "llama_cpp.patch"])
