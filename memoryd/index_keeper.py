@@ -337,7 +337,8 @@ class IndexKeeper:
             while 0 < self._ledger.outbox.count() <= FEW_WAITING and self.feed():
                 pass
             self._compare_counts()
-        if child != self._proven_child:
+        # What a child has taken in does not change by itself; a server elsewhere may have been started again.
+        if child != self._proven_child or self._server.elsewhere:
             self._asked = 0
         self._proven_child = child
         self.proven.set()

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,24 +27,46 @@ if TYPE_CHECKING:
 HEADER = "header.bin"
 # Chroma writes it after the others, and makes anew from its log what has none.
 METADATA = "index_metadata.pickle"
-# version, offset, most elements, elements, bytes an element, offsets of label and vector, highest level, where a
-# search begins, links a level (most, lowest level, asked for), factor of the levels, candidates while it is built
 LAYOUT = struct.Struct("<i6QiI3QdQ")
 VERSION = 1
 WORD = 4
+# Elements; a large index is not to be in memory a second time.
+READ_AT_ONCE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What is needed of a header."""
+class _Header(NamedTuple):
+    """header.bin, field by field; sizes and offsets within an element in bytes."""
 
+    version: int
+    start: int
+    most: int
     elements: int
     element_bytes: int
     label: int
+    vector: int
     highest: int
     entry: int
+    upper: int
+    lowest: int
     links: int
-    is_sound: bool
+    factor: float
+    candidates: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the fields agree with each other as hnswlib makes them."""
+        return (
+            self.version == VERSION
+            and self.start == 0
+            and 1 < self.links == self.upper
+            and self.lowest == 2 * self.links
+            and self.vector == WORD * (1 + self.lowest)
+            and self.vector < self.label == self.element_bytes - 2 * WORD
+            and self.elements <= self.most
+            and self.candidates >= self.links
+            and math.isclose(self.factor, 1 / math.log(self.links))
+            and (self.elements == 0 or (self.entry < self.elements and self.highest >= 0))
+        )
 
 
 def torn(folder: Path) -> str:
@@ -72,7 +93,7 @@ def _why_torn(path: Path) -> str:
         return ""
     if len(raw) != LAYOUT.size:
         return f"{HEADER} has {len(raw)} bytes of {LAYOUT.size}"
-    header = _read(raw)
+    header = _Header._make(LAYOUT.unpack(raw))
     if not header.is_sound:
         return f"{HEADER} holds parameters that nobody chose"
     return _why_torn_elements(path.parent, header)
@@ -95,46 +116,16 @@ def _why_torn_elements(folder: Path, header: _Header) -> str:
     return ""
 
 
-def _read(raw: bytes) -> _Header:
-    """The header, with whether its fields agree with each other as hnswlib makes them."""
-    (
-        version,
-        start,
-        most,
-        elements,
-        size,
-        label,
-        vector,
-        highest,
-        entry,
-        upper,
-        lowest,
-        links,
-        factor,
-        candidates,
-    ) = LAYOUT.unpack(raw)
-    is_sound = (
-        version == VERSION
-        and start == 0
-        and 1 < links == upper
-        and lowest == 2 * links
-        and vector == WORD * (1 + lowest)
-        and vector < label == size - 2 * WORD
-        and elements <= most
-        and candidates >= links
-        and math.isclose(factor, 1 / math.log(links))
-        and (elements == 0 or (entry < elements and highest >= 0))
-    )
-    return _Header(elements, size, label, highest, entry, links, is_sound)
-
-
 def _labels(path: Path, header: _Header) -> NDArray[np.uint64]:
     """What Chroma knows each element by, (elements,) uint64."""
-    if not header.elements:
-        return np.zeros(0, np.uint64)
-    held = np.memmap(path, np.uint8, "r", shape=(header.elements, header.element_bytes))
-    labels: NDArray[np.uint64] = held[:, header.label :].copy().view("<u8")[:, 0]
-    return labels
+    size = header.element_bytes
+    found = [np.zeros(0, np.uint64)]
+    with path.open("rb") as file:
+        for first in range(0, header.elements, READ_AT_ONCE):
+            count = min(READ_AT_ONCE, header.elements - first)
+            part = np.fromfile(file, np.uint8, count * size).reshape(count, size)
+            found.append(part[:, header.label :].copy().view("<u8")[:, 0])
+    return np.concatenate(found)
 
 
 def _are_whole(path: Path, header: _Header) -> bool:
