@@ -221,8 +221,12 @@ def figures(heard: Sequence[Heard], seconds: float) -> Figures:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all: to make one takes as long as a first token."""
-    return httpx.Client(trust_env=False, timeout=LONGEST_ANSWER_S)
+    """One for all: to make one takes as long as a first token.
+
+    Each question has a connection of its own: llama.cpp's server may close a kept one as the next question goes out.
+    """
+    alone = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(trust_env=False, timeout=LONGEST_ANSWER_S, limits=alone)
 
 
 def _events(url: str, body: dict[str, object]) -> Iterator[dict[str, Any]]:

@@ -35,19 +35,23 @@ def speak(ask: Ask) -> Generator[Said, None, None]:
 
 
 class Scripted(BaseHTTPRequestHandler):
-    """Answers with the events that stand in `said`, and keeps what it was asked."""
+    """Answers with the events that stand in `said`, and keeps what it was asked, and from which ports."""
 
+    protocol_version = "HTTP/1.1"
     said: tuple[str, ...] = ()
     status = 200
     asked: tuple[str, dict[str, object]] = ("", {})
+    ports: tuple[int, ...] = ()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         type(self).asked = (self.path, json.loads(body))
+        type(self).ports += (self.client_address[1],)
+        answer = "".join(f"{event}\n\n" for event in self.said).encode()
         self.send_response(self.status)
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        for event in self.said:
-            self.wfile.write(f"{event}\n\n".encode())
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -128,6 +132,14 @@ def test_llama_cpps_server_is_given_tokens_and_counts_its_own(
     path, body = handler.asked
     assert path == "/completion"
     assert (body["prompt"], body["n_predict"], body["stop"]) == ([1, 2, 3], 3, ["\n지훈:"])
+
+
+def test_each_question_has_a_connection_of_its_own(server: tuple[str, type[Scripted]]) -> None:
+    url, handler = server
+    handler.said = ('data: {"content": "나", "stop": true, "tokens_predicted": 1}',)
+    for _ in range(3):
+        listen(engine_clients.llama_server(url), ASK)
+    assert len(set(handler.ports)) == 3
 
 
 @pytest.mark.parametrize(("reason", "tokens"), [("length", 3), ("stop", 11)])
