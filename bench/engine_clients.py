@@ -192,7 +192,7 @@ def newcomer(speak: Speak, asks: Sequence[Ask], late: Ask, *, after: int) -> Hea
 
 
 def round_trip_s(url: str, *, times: int = 20) -> float:
-    """The shortest time of a request that does nothing, in seconds: what HTTP itself takes."""
+    """The shortest time of a request that does nothing, in seconds: what HTTP itself takes, with its connection."""
     shortest = float("inf")
     for _ in range(times):
         began = time.perf_counter()
@@ -221,12 +221,12 @@ def figures(heard: Sequence[Heard], seconds: float) -> Figures:
 
 @cache
 def _client() -> httpx.Client:
-    """One for all: to make one takes as long as a first token.
+    """One client for all: to make one takes as long as a first token.
 
     Each question has a connection of its own: llama.cpp's server may close a kept one as the next question goes out.
     """
-    alone = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(trust_env=False, timeout=LONGEST_ANSWER_S, limits=alone)
+    none_kept = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(trust_env=False, timeout=LONGEST_ANSWER_S, limits=none_kept)
 
 
 def _events(url: str, body: dict[str, object]) -> Iterator[dict[str, Any]]:
