@@ -2,8 +2,9 @@
 
 `python -m bench.engine --identity-tokens 3400 --users 6`: one file, one set of prompts, the same threads for all.
 First alone: the first token with nothing known of the identity (cold), with the identity pinned (warm), and of the
-question without any identity; six users one after another, and together. Then with six people who ask at once, beside
-llama.cpp's C++ server and llama-cpp-python's, over HTTP. Greedy; medians. One JSON line comes last.
+same question without any identity; six users one after another, and together. Then with six people who ask at once,
+beside llama.cpp's C++ server and llama-cpp-python's, over HTTP; there the first text counts. Greedy; medians. One
+JSON line comes last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -21,7 +23,7 @@ import httpx
 
 from bench import engine_bounds as bounds
 from bench.daemon import MODELS
-from bench.engine_clients import in_process, listen, one_by_one, together
+from bench.engine_clients import first_token_s, in_process, listen, one_by_one, together
 from bench.engine_models import FAMILIES, SPEAKER, Prompts, Residents, pin
 from bench.engine_peers import PeerError
 from bench.engine_plot import Group, draw
@@ -43,6 +45,7 @@ SOLO_ROUNDS = 45
 COLD_ROUNDS = 3
 GROUP_ROUNDS = 3
 NEWCOMER_TOKENS = 512
+AT_REST_S = 0.02  # what one engine frees after an answer is not to be waited for by the next question
 ROOM = 128  # tokens for a question with what stands around it
 NAMES = {
     "memoryd": "memoryd",
@@ -60,19 +63,23 @@ class Questions:
         self._tokens = tokens
         self._number = 0
 
-    def next(self, *, alone: bool = False, tokens: int = 0) -> Ask:
+    def next(self, *, alone: bool = False) -> Ask:
         """The next question; `alone`: without the identity."""
         self._number += 1
-        return self._prompts.ask(
-            "" if alone else self._identity,
-            question(self._number),
-            max_tokens=tokens or self._tokens,
-            user=f"user {self._number}",
-        )
+        return self._ask("" if alone else self._identity)
+
+    def both_ways(self) -> tuple[Ask, Ask]:
+        """The next question with the identity, and the same without it."""
+        return self.next(), self._ask("")
 
     def group(self, people: int) -> list[Ask]:
         """One for each of several people."""
         return [self.next() for _ in range(people)]
+
+    def _ask(self, identity: str) -> Ask:
+        return self._prompts.ask(
+            identity, question(self._number), max_tokens=self._tokens, user=f"user {self._number}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,14 +212,19 @@ def _alone(
     bare: Speak, warm: Speak, questions: Questions, options: argparse.Namespace
 ) -> Iterator[tuple[str, float]]:
     """The figures without any other server; what is compared takes turns, so that a slow minute hits both."""
-    cold = [listen(bare, questions.next()).first_s for _ in range(COLD_ROUNDS)]
-    held, without, decode = [], [], []
+    cold = [first_token_s(bare, questions.next()) for _ in range(COLD_ROUNDS)]
+    held: list[float] = []
+    without: list[float] = []
     for _ in range(SOLO_ROUNDS):
-        held.append(listen(warm, questions.next()).first_s)
-        heard = listen(bare, questions.next(alone=True))
-        without.append(heard.first_s)
-        if heard.tokens > 1:
-            decode.append((heard.tokens - 1) / (heard.seconds - heard.first_s))
+        behind, alone = questions.both_ways()
+        for times, speak, ask in ((held, warm, behind), (without, bare, alone)):
+            time.sleep(AT_REST_S)
+            times.append(first_token_s(speak, ask))
+    decode = [
+        (heard.tokens - 1) / (heard.seconds - heard.first_s)
+        for heard in (listen(bare, questions.next(alone=True)) for _ in range(options.rounds))
+        if heard.tokens > 1
+    ]
     _say(f"first token: cold {median(cold):.2f} s, warm {median(held):.3f} s, alone {median(without):.3f} s")
     serial, batched = [], []
     for _ in range(options.rounds):

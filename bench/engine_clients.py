@@ -142,6 +142,14 @@ def listen(
     return Heard(first_s=first or seconds, seconds=seconds, tokens=tokens or bits, text=text)
 
 
+def first_token_s(speak: Speak, ask: Ask) -> float:
+    """Seconds to the first token of an answer, also one that is not shown: to the end of an answer of one.
+
+    The first text comes a token later where an answer begins with white space, and that differs from prompt to prompt.
+    """
+    return listen(speak, up_to(ask, 1)).seconds
+
+
 def one_by_one(speak: Speak, asks: Sequence[Ask]) -> Figures:
     """One person after the other."""
     began = time.perf_counter()
@@ -201,8 +209,8 @@ def round_trip_s(url: str, *, times: int = 20) -> float:
     return shortest
 
 
-def longer(ask: Ask, tokens: int) -> Ask:
-    """The same question with room for a longer answer."""
+def up_to(ask: Ask, tokens: int) -> Ask:
+    """The same question with another limit to its answer."""
     return replace(ask, request=replace(ask.request, max_tokens=tokens))
 
 

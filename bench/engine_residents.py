@@ -20,7 +20,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.engine import Questions
-from bench.engine_clients import in_process, listen, together
+from bench.engine_clients import first_token_s, in_process, together
 from bench.engine_models import FAMILIES, SPEAKER, Prompts, Residents, pin
 from bench.engine_text import exactly, sample_lines, varied
 from bench.machine import describe_machine
@@ -124,7 +124,7 @@ def _opened(residents: Residents, family: str, path: Path, options: argparse.Nam
 
 def _alone(model: Resident, users: int) -> dict[str, object]:
     """First token of one person, and tokens a second of one to `users` people, the other models at rest."""
-    firsts = [listen(model.speak, model.questions.next()).first_s for _ in range(SOLO_ROUNDS)]
+    firsts = [first_token_s(model.speak, model.questions.next()) for _ in range(SOLO_ROUNDS)]
     speeds = {
         str(people): together(model.speak, model.questions.group(people)).total_tps
         for people in range(1, users + 1)

@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import engine_clients as clients
-from bench.engine_clients import Figures, listen, longer, newcomer, round_trip_s, together
+from bench.engine_clients import Figures, listen, newcomer, round_trip_s, together, up_to
 from bench.engine_peers import Peer, llama_cpp_python, llama_server, started
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _newcomer(load: Load, speak: Speak, *, after: int) -> float:
     """A server that answers one at a time (`after` 1) gets answers of the usual length, or it would never end."""
     asks = load.questions.group(load.users)
     if after > 1:
-        asks = [longer(ask, load.long_tokens) for ask in asks]
+        asks = [up_to(ask, load.long_tokens) for ask in asks]
     return newcomer(speak, asks, load.questions.next(), after=after).first_s
 
 

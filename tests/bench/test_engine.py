@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench.engine import main, picture, ratios
+from bench.engine import Questions, main, picture, ratios
+from bench.engine_models import PLAIN, Prompts
 from bench.engine_peers import PeerError, llama_server, started
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def test_the_picture_has_a_bar_for_each_server_and_figure() -> None:
     facts = {"model": "G", "identity_tokens": 1, "users": 6, "threads": 2}
     bars = ET.fromstring(picture(RESULT | facts)).iter("{http://www.w3.org/2000/svg}rect")  # noqa: S314
     assert len(list(bars)) == 9
+
+
+def test_one_question_is_asked_behind_the_identity_and_without_it(tiny: Path) -> None:
+    questions = Questions(Prompts(tiny, PLAIN), "나는 에코.", 6)
+    behind, alone = questions.both_ways()
+    assert behind.text == f"나는 에코.{alone.text}"
+    assert questions.next(alone=True).text != alone.text
 
 
 def test_everything_is_measured_and_the_last_line_is_json(

@@ -11,7 +11,17 @@ import httpx
 import pytest
 
 from bench import engine_clients
-from bench.engine_clients import Heard, Said, figures, listen, longer, newcomer, one_by_one, together
+from bench.engine_clients import (
+    Heard,
+    Said,
+    figures,
+    first_token_s,
+    listen,
+    newcomer,
+    one_by_one,
+    together,
+    up_to,
+)
 from bench.engine_models import Ask
 from llm import GenerateRequest, Message
 
@@ -76,8 +86,19 @@ def test_the_first_token_is_the_first_that_says_something() -> None:
     assert (heard.text, heard.tokens) == ("말 말 말 ", 3)
 
 
+def test_the_first_token_counts_though_it_is_not_shown() -> None:
+    asked: list[int | None] = []
+
+    def white(ask: Ask) -> Generator[Said, None, None]:
+        asked.append(ask.request.max_tokens)
+        yield Said("", 1)
+
+    assert first_token_s(white, ASK) > 0
+    assert asked == [1]
+
+
 def test_an_answer_that_says_nothing_took_as_long_as_all_of_it() -> None:
-    heard = listen(speak, longer(ASK, 0))
+    heard = listen(speak, up_to(ASK, 0))
     assert heard.first_s == heard.seconds
 
 
@@ -94,7 +115,7 @@ def test_all_ask_at_once_or_one_after_another() -> None:
 
 def test_a_newcomer_comes_when_the_others_are_being_answered_and_they_go_when_it_is_done() -> None:
     under_way = threading.Semaphore(0)
-    late = longer(ASK, 7)
+    late = up_to(ASK, 7)
     waited: list[bool] = []
 
     def slow(ask: Ask) -> Generator[Said, None, None]:
