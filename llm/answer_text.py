@@ -130,9 +130,10 @@ class _Stops:
     def _take(self, length: int) -> str:
         """Up to `length` characters of what is held, without the white space around the answer."""
         if not self._begun:
-            white = len(self._held) - len(self._held.lstrip())
+            # Of what is sure only: a stop text may begin with white space.
+            white = length - len(self._held[:length].lstrip())
             self._held = self._held[white:]
-            length = max(0, length - white)
+            length -= white
         sure = self._held[:length].rstrip()
         self._held = self._held[len(sure) :]
         self._begun = self._begun or bool(sure)

@@ -67,7 +67,9 @@ class Context:
         params.type_k = params.type_v = KV_TYPES[kv_type]
         # Else copying a sequence copies its cells, and a part of one ends the process.
         params.kv_unified = True
-        params.swa_full = True  # else a sliding-window cache can't be cut back to a shared prefix
+        params.swa_full = (
+            True  # else a sliding-window cache can't be cut back to a shared prefix; see `whole`
+        )
         params.no_perf = True
         forget_errors()
         self._handle = llama_cpp.llama_init_from_model(weights.handle, params)
@@ -114,6 +116,17 @@ class Context:
     def length(self, sequence: int) -> int:
         """How many tokens a sequence holds."""
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def whole(self, sequence: int, length: int) -> bool:
+        """Whether the cache has all that a token sees which comes after the first `length` of a sequence.
+
+        llama.cpp puts other tokens where those stand that have left a sequence's sliding window, though there is room
+        elsewhere (scripts/llama_cpp.patch mends it). Once the sequence is cut back they are missing, and nothing says
+        so.
+        """
+        window = self.weights.window
+        first = int(llama_cpp.llama_memory_seq_pos_min(self._memory, sequence))
+        return 0 <= first <= (max(0, length + 1 - window) if window else 0)
 
     def state(self, sequence: int) -> bytearray:
         """The keys and values of a sequence, for `restore`."""

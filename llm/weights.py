@@ -75,6 +75,7 @@ class Weights:
         weakref.finalize(self, llama_cpp.llama_model_free, self.handle)
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.window: int = llama_cpp.llama_model_n_swa(self.handle)  # tokens that a layer sees, 0 for all
         self.path = path
         self._formatter = self._compile(template) if template else None
 

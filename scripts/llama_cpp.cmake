@@ -4,8 +4,8 @@
 # more than half of the time.
 set(LLAMA_BUILD_COMMON OFF)
 
-# A quicker attention on the CPU: the patch says what and how much. Without the program it is as it was, only slower
-# (scripts/setup says so).
+# A quicker attention on the CPU, and a sliding window that lacks nothing: the patch says what and how much. Without
+# the program all is right, only slower (scripts/setup says so).
 find_program(PATCH_PROGRAM patch)
 function(memoryd_patch RESULT)
   execute_process(

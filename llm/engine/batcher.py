@@ -451,6 +451,9 @@ def _last_piece(job: Job, *, cached: int) -> None:
         job.put(job.answer.last(usage))
     except ModelError as error:
         job.end(error)
+    except Exception as error:  # else whoever asked would wait for ever
+        log.exception("an answer failed at its end")
+        job.end(ModelError(f"The answer failed at its end: {error!r}"))
     else:
         job.end()
 

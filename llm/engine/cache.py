@@ -48,6 +48,10 @@ class Memory(Protocol):
         """How many tokens a sequence holds."""
         ...
 
+    def whole(self, sequence: int, length: int) -> bool:
+        """Whether all is there that a token sees which comes after the first `length`."""
+        ...
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Lane:
@@ -112,15 +116,15 @@ class Cache:
         """A sequence that begins with all that is known of the prompt; None while cells or sequences are short."""
         kept = self._kept.get(job.conversation) if job.conversation else None
         if kept is not None:
-            length = kept.usable(job.prompt)
-            pinned = self.pin.usable(job.prompt) if self.pin else 0
+            length = self._usable(kept, job.prompt)
+            pinned = self._usable(self.pin, job.prompt)
             if length > pinned:
                 lane = self._go_on(job, kept, length)
                 if lane is not None or kept.base_length >= pinned:
                     return lane
                 self._drop(job.conversation)  # it began before the identity, whose cells take less room
         base = self.pin
-        length = base.usable(job.prompt) if base else 0
+        length = self._usable(base, job.prompt)
         if not self._reserve(job, len(job.prompt) - length + job.room) or not self._any_sequence():
             self.cells.release(job)
             return None
@@ -270,6 +274,11 @@ class Cache:
         """Tokens in sequences that should be empty; anything but 0 is a defect."""
         return sum(self._memory.length(sequence) for sequence in self._free)
 
+    def _usable(self, held: Pin | Kept | None, prompt: NDArray[np.int32]) -> int:
+        """How many of the tokens that are held needn't be computed for a prompt."""
+        length = held.usable(prompt) if held else 0
+        return length if held and length and self._memory.whole(held.sequence, length) else 0
+
     def _go_on(self, job: Job, kept: Kept, length: int) -> Lane | None:
         """The kept sequence itself, cut back to what the prompt begins with: more than the identity's part of it."""
         # Out of the list while cells are sought, or it might be the one that has to go.
@@ -293,6 +302,9 @@ class Cache:
         )
 
     def _reserve(self, job: Job, count: int) -> bool:
+        could_be = self.cells.of(job) + self.cells.free + sum(map(self.cells.of, self._kept))
+        if count > could_be:  # else all kept conversations would go, and in vain
+            return False
         while not self.cells.reserve(job, count):
             if not self.make_room():
                 return False

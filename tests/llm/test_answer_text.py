@@ -38,6 +38,13 @@ def test_a_stop_text_ends_the_answer_and_is_not_shown(size: int) -> None:
     assert answer.stopped
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_stop_text_that_comes_first_leaves_nothing(size: int) -> None:
+    answer = AnswerText(stop=("\n지훈:", "\nEcho:"))
+    assert not "".join(said(answer, " \n지훈: 그래?".encode(), size))
+    assert answer.stopped
+
+
 def test_what_only_looked_like_a_stop_text_is_shown() -> None:
     answer = AnswerText(stop=("\n지훈:",))
     assert "".join(said(answer, "네\n지훈이가 왔어".encode())) == "네\n지훈이가 왔어"

@@ -172,6 +172,49 @@ def test_a_copy_takes_no_room(small: Computer) -> None:
     assert small.context.length(1) == 228
 
 
+def long(computer: Computer, tokens: Sequence[int], *, start: int = 0, sequence: int = 0) -> None:
+    for at in range(0, len(tokens), 128):
+        computer.logits(tokens[at : at + 128], start=start + at, sequence=sequence)
+
+
+@pytest.fixture
+def sliding(weights: Weights) -> Iterator[Computer]:
+    assert weights.window == 512
+    computer = Computer(weights, cells=2304)
+    yield computer
+    computer.context.close()
+
+
+def test_a_window_that_lacks_something_is_told(sliding: Computer) -> None:
+    context = sliding.context
+    tokens = (some(sliding) * 100)[:1100]
+    long(sliding, tokens[:20], sequence=1)
+    long(sliding, tokens)  # of these, what has left the window stands behind the place that is freed now
+    context.cut(1, 10)
+    long(sliding, tokens[:570], start=10, sequence=1)
+    assert context.whole(0, 1100)
+    context.cut(0, 540)
+    whole = context.whole(0, 540)
+    got = sliding.logits(tokens[:5], start=540)
+    context.clear()
+    long(sliding, tokens[:20], sequence=1)
+    long(sliding, tokens[:540])
+    assert context.whole(0, 540)
+    same = np.abs(sliding.logits(tokens[:5], start=540) - got).max() < NOISE
+    assert same == whole  # both with scripts/llama_cpp.patch, neither without it
+
+
+def test_what_was_restored_is_whole_at_its_end(sliding: Computer) -> None:
+    context = sliding.context
+    long(sliding, (some(sliding) * 50)[:700])
+    assert context.whole(0, 700)
+    assert context.whole(0, 600)
+    assert context.restore(2, bytes(context.state(0)))
+    assert context.whole(2, 700)
+    assert not context.whole(2, 600)
+    assert not context.whole(3, 1)
+
+
 def test_what_llama_cpp_refuses_is_an_error_with_its_reason(small: Computer) -> None:
     small.batch.clear()
     small.batch.add([10**9], 0, 0, wanted=True)

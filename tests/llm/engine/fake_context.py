@@ -72,6 +72,7 @@ class FakeContext:
         seconds: what a decode of so many tokens takes on `clock`.
         no_room: how many decodes to come find no room, whatever there is.
         failure: raised by the next decode.
+        lost: sequences of which a sliding window lacks something.
         computed: how many tokens of each decode.
         cleared: how often all of it was overwritten.
     """
@@ -82,6 +83,7 @@ class FakeContext:
     seconds: Callable[[int], float] = lambda _tokens: 0.0
     no_room: int = 0
     failure: Exception | None = None
+    lost: set[int] = field(default_factory=set)
     computed: list[int] = field(default_factory=list)
     cleared: int = 0
     closed: bool = False
@@ -143,6 +145,11 @@ class FakeContext:
     def length(self, sequence: int) -> int:
         self._check()
         return len(self._sequence(sequence))
+
+    def whole(self, sequence: int, length: int) -> bool:
+        self._check()
+        assert 0 < length <= len(self._sequence(sequence))
+        return sequence not in self.lost
 
     def state(self, sequence: int) -> bytes:
         self._check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from llm.engine.batcher import FIRST_STEP, SMALLEST_STEP
 from tests.llm.engine.fake_context import (
     END,
     IDENTITY,
+    FakeAnswer,
     FakeContext,
     alone,
     ample,
@@ -27,6 +29,9 @@ from tests.llm.engine.fake_context import (
     run,
     submit,
 )
+
+if TYPE_CHECKING:
+    from llm.base import Piece, Usage
 
 # -- answers
 
@@ -398,6 +403,21 @@ def test_a_sampler_that_fails_ends_its_own_request_only(at: int) -> None:
         raise come.error or AssertionError
     for job in (jobs[0], jobs[2]):
         assert outcome(job).said == alone(job.prompt, 8)
+    assert context.used == 0
+
+
+def test_an_answer_that_fails_at_its_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def last(_self: FakeAnswer, _usage: Usage) -> Piece:
+        raise ValueError("held back for ever")
+
+    monkeypatch.setattr(FakeAnswer, "last", last)
+    context = ample()
+    batcher = make_batcher(context)
+    job = make_job(numbers(2, 10), 8)
+    submit(batcher, job)
+    run(batcher)
+    with pytest.raises(ModelError, match=r"failed at its end: ValueError\('held back for ever'\)"):
+        raise outcome(job).error or AssertionError
     assert context.used == 0
 
 

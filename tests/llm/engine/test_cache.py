@@ -144,6 +144,21 @@ def test_a_conversation_that_shares_less_than_the_identity_begins_with_the_ident
     assert desk.cache.kept == 1
 
 
+def test_a_conversation_whose_window_lacks_something_begins_with_the_identity(desk: Desk) -> None:
+    desk.pin(IDENTITY)
+    first = desk.turn([*IDENTITY, *numbers(2, 20)], conversation="하나")
+    desk.context.lost.add(first.sequence)
+    lane = desk.answer([*first.tokens().tolist(), *numbers(3, 10)], conversation="하나")
+    assert lane.cached == 30
+    desk.cache.close(lane, keep=True)
+    assert desk.cache.kept == 1
+
+
+def test_an_identity_whose_window_lacks_something_is_not_begun_with(desk: Desk) -> None:
+    desk.context.lost.add(desk.pin(IDENTITY).sequence)
+    assert desk.answer([*IDENTITY[:20], *numbers(2, 20)]).cached == 0
+
+
 def test_another_s_conversation_is_not_gone_on_with(desk: Desk) -> None:
     prompt = numbers(2, 20)
     desk.turn(prompt, conversation="하나")
@@ -178,6 +193,16 @@ def test_a_request_without_room_leaves_all_as_it_was(desk: Desk) -> None:
     assert desk.cache.cells.used == 155
     desk.cache.close(lane, keep=False)
     assert desk.cache.open(make_job(numbers(3, 60), 5)) is not None
+
+
+def test_no_conversation_goes_for_a_request_that_has_no_room_even_then(desk: Desk) -> None:
+    desk.turn(numbers(2, 20), conversation="하나")
+    lane = desk.answer(numbers(3, 100))
+    assert desk.cache.open(make_job(numbers(4, 100), 5)) is None
+    assert desk.cache.kept == 1
+    desk.cache.close(lane, keep=False)
+    assert desk.cache.open(make_job(numbers(4, 100), 5)) is not None
+    assert desk.cache.kept == 1
 
 
 def test_a_conversation_without_room_is_kept_until_there_is_room(desk: Desk) -> None:
