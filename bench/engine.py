@@ -3,8 +3,8 @@
 `python -m bench.engine --identity-tokens 3400 --users 6`: one file, one set of prompts, the same threads for all.
 First alone: the first token with nothing known of the identity (cold), with the identity pinned (warm), and of the
 same question without any identity; six users one after another, and together. Then with six people who ask at once,
-beside llama.cpp's C++ server and llama-cpp-python's, over HTTP; there the first text counts. Greedy; medians. One
-JSON line comes last.
+beside llama.cpp's C++ server and llama-cpp-python's, over HTTP; there the first text counts, memoryd's too. Greedy.
+One JSON line comes last.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SOLO_ROUNDS = 45
 COLD_ROUNDS = 3
 GROUP_ROUNDS = 3
 NEWCOMER_TOKENS = 512
-AT_REST_S = 0.02  # what one engine frees after an answer is not to be waited for by the next question
+AT_REST_S = 0.02  # the engine has freed the last answer's cells by then: the next question does not wait for it
 ROOM = 128  # tokens for a question with what stands around it
 NAMES = {
     "memoryd": "memoryd",
