@@ -45,9 +45,7 @@ SOLO_ROUNDS = 45
 COLD_ROUNDS = 3
 GROUP_ROUNDS = 3
 NEWCOMER_TOKENS = 512
-AT_REST_S = (
-    0.02  # the engine has freed the last answer's cells by then: the next question does not wait for it
-)
+AT_REST_S = 0.02  # by then the last answer's cells are freed, for which the next question would wait
 ROOM = 128  # tokens for a question with what stands around it
 NAMES = {
     "memoryd": "memoryd",
