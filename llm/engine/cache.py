@@ -93,8 +93,7 @@ class Kept:
 
     def usable(self, prompt: NDArray[np.int32]) -> int:
         """How many of its tokens needn't be computed for a prompt; see `Pin.usable`."""
-        whole = self.base is not None and self.base.restored
-        return usable(self.tokens, prompt, least=self.base_length if whole else 0)
+        return usable(self.tokens, prompt, least=self.base_length)  # less has the identity itself
 
 
 class Cache:
@@ -197,6 +196,10 @@ class Cache:
         pin = self.next_pin
         if pin is None or pin.sequence >= 0:
             return pin
+        if not idle and len(pin.tokens) > self._most_now(
+            pin
+        ):  # else all kept conversations would go, and in vain
+            return None
         while not self.cells.reserve(pin, len(pin.tokens)):
             if self.make_room():
                 continue
@@ -302,13 +305,16 @@ class Cache:
         )
 
     def _reserve(self, job: Job, count: int) -> bool:
-        could_be = self.cells.of(job) + self.cells.free + sum(map(self.cells.of, self._kept))
-        if count > could_be:  # else all kept conversations would go, and in vain
+        if count > self._most_now(job):  # else all kept conversations would go, and in vain
             return False
         while not self.cells.reserve(job, count):
             if not self.make_room():
                 return False
         return True
+
+    def _most_now(self, owner: Job | Pin) -> int:
+        """The most cells that it gets while the answers under way go on."""
+        return self.cells.of(owner) + self.cells.free + sum(map(self.cells.of, self._kept))
 
     def _any_sequence(self) -> bool:
         return bool(self._free) or self.make_room()

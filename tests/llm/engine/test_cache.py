@@ -159,6 +159,15 @@ def test_an_identity_whose_window_lacks_something_is_not_begun_with(desk: Desk) 
     assert desk.answer([*IDENTITY[:20], *numbers(2, 20)]).cached == 0
 
 
+def test_a_conversation_is_not_cut_back_behind_what_it_shares_with_the_identity(desk: Desk) -> None:
+    pin = desk.pin(IDENTITY)
+    desk.turn([*IDENTITY[:20], *numbers(2, 20)], conversation="하나")
+    desk.context.lost.add(pin.sequence)
+    lane = desk.answer([*IDENTITY[:10], *numbers(3, 20)], conversation="하나")
+    assert lane.cached == 0
+    assert desk.cache.cells.of(lane.job) == 35
+
+
 def test_another_s_conversation_is_not_gone_on_with(desk: Desk) -> None:
     prompt = numbers(2, 20)
     desk.turn(prompt, conversation="하나")
@@ -309,6 +318,18 @@ def test_an_identity_takes_the_room_of_kept_conversations() -> None:
     desk.cache.want(make_pin(IDENTITY))
     assert desk.cache.begin_next(idle=False) is not None
     assert desk.cache.kept == 0
+
+
+def test_no_conversation_goes_for_an_identity_that_has_no_room_even_then() -> None:
+    desk = Desk(cells=300)
+    desk.turn(numbers(2, 40), conversation="하나")
+    lane = desk.answer(numbers(3, 200))
+    desk.cache.want(make_pin(numbers(4, 120)))
+    assert desk.cache.begin_next(idle=False) is None
+    assert desk.cache.kept == 1
+    desk.cache.close(lane, keep=False)
+    assert desk.cache.begin_next(idle=True) is not None
+    assert desk.cache.kept == 1
 
 
 def test_the_old_identity_goes_first_only_where_both_do_not_fit_and_nobody_is_answered() -> None:
