@@ -67,9 +67,8 @@ class Context:
         params.type_k = params.type_v = KV_TYPES[kv_type]
         # Else copying a sequence copies its cells, and a part of one ends the process.
         params.kv_unified = True
-        params.swa_full = (
-            True  # else a sliding-window cache can't be cut back to a shared prefix; see `whole`
-        )
+        # Else a sliding-window cache can't be cut back to a shared prefix; see `whole`.
+        params.swa_full = True
         params.no_perf = True
         forget_errors()
         self._handle = llama_cpp.llama_init_from_model(weights.handle, params)

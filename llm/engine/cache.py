@@ -196,10 +196,8 @@ class Cache:
         pin = self.next_pin
         if pin is None or pin.sequence >= 0:
             return pin
-        if not idle and len(pin.tokens) > self._most_now(
-            pin
-        ):  # else all kept conversations would go, and in vain
-            return None
+        if not idle and len(pin.tokens) > self._most_now(pin):
+            return None  # else all kept conversations would go, and in vain
         while not self.cells.reserve(pin, len(pin.tokens)):
             if self.make_room():
                 continue
